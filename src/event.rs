@@ -1,0 +1,95 @@
+//! What falld tells people: the event, its type, and the ledger of how fast it travelled.
+
+use crate::frame::Moment;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The danger an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Somebody fell or lies after a fall.
+    Fall,
+    /// Somebody climbs.
+    Climb,
+}
+
+impl Class {
+    /// The class as it stands in topics, payloads and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fall => "fall",
+            Self::Climb => "climb",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventType {
+    /// A fall was decided: the alarm is raised.
+    Fall,
+    /// The person has been on the floor for the configured time and nobody acknowledged.
+    LongLie,
+    /// The person got up: the alarm clears.
+    Recovered,
+    /// A climb was decided: the alarm is raised.
+    Climb,
+    /// The climb is over: the alarm clears.
+    ClimbEnded,
+    /// A caregiver said "I'm on it".
+    Acknowledged,
+    /// Somebody tried the whole road on purpose.
+    Test,
+}
+
+impl EventType {
+    /// The type as it stands in payloads, logs and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fall => "fall",
+            Self::LongLie => "long_lie",
+            Self::Recovered => "recovered",
+            Self::Climb => "climb",
+            Self::ClimbEnded => "climb_ended",
+            Self::Acknowledged => "acknowledged",
+            Self::Test => "test",
+        }
+    }
+
+    /// True for the types that call somebody: they are what `replay` prints and what a cooldown bounds.
+    pub const fn is_alert(self) -> bool {
+        matches!(self, Self::Fall | Self::LongLie | Self::Climb)
+    }
+}
+
+/// When an event passed each station, on the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ledger {
+    /// The deciding frame was taken.
+    pub captured: Moment,
+    /// The classifier had scored it.
+    pub scored: Moment,
+    /// The policy had decided.
+    pub decided: Moment,
+}
+
+/// One event, before it is stored. The store gives it its sequence number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Unique for ever; consumers de-duplicate by it. UUID v7.
+    pub id: Uuid,
+    /// The event that began this incident: equal to `id` for the first one.
+    pub incident: Uuid,
+    /// The camera's id.
+    pub camera: String,
+    /// What happened.
+    pub event: EventType,
+    /// About which danger.
+    pub class: Class,
+    /// The score that decided, 0 to 1.
+    pub score: f32,
+    /// Its times so far.
+    pub ledger: Ledger,
+}

@@ -1,0 +1,17 @@
+//! falld sees a fall or a climb in a camera's picture, on the device, and publishes a durable alert over MQTT.
+//!
+//! One frame's road, left to right; arrows never turn back, and stages do not know each other:
+//!
+//! ```text
+//! camera → capture → slot → detector (classifier, clip, tracker, policy) → store → mqtt
+//! ```
+//!
+//! Two hand-offs carry opposite promises. A *frame* may be forgotten: in [`slot`] the newest wins and each drop is
+//! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
+//! the broker has acknowledged it.
+
+pub mod config;
+pub mod event;
+pub mod frame;
+pub mod metrics;
+pub mod slot;

@@ -1,0 +1,3 @@
+//! The falld program.
+
+fn main() {}
