@@ -1,5 +1,7 @@
 //! What falld tells people: the event, its type, and the ledger of how fast it travelled.
 
+pub mod policy;
+
 use crate::frame::Moment;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

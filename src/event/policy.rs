@@ -1,0 +1,333 @@
+//! Turns the scores of one camera into at most one transition at a time. Pure: time and scores are arguments.
+//!
+//! ```text
+//! Clear → Suspect → Down → LongLie → Recovered → Clear          Clear ⇄ Climbing
+//! ```
+//!
+//! What it promises, and `tests/policy.rs` holds:
+//!
+//! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`, and at no other. One
+//!   odd score, high or low, changes nothing that anybody can see.
+//! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
+//!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
+//! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing.
+//! - Losing the camera forgets a suspicion and clears no alarm: that nobody is seen is no sign that somebody got up. A
+//!   long lie is raised without a camera as well, because the person was last seen on the floor.
+//! - An acknowledgement ends the escalation of what is happening now, not of the next fall.
+//! - `recovered`, `climb_ended` and `acknowledged` are told only about an alarm that was raised, so the cooldown bounds
+//!   every event and with them the outbox.
+//!
+//! Falls and climbs are followed side by side: a child that climbs and falls is both. If both change at one tick, the
+//! fall is told first and the climb at the next call. Model facts come as [`PolicyModel`], site choices as
+//! [`PolicyConfig`]; [`Policy::configure`] replaces both and keeps the state.
+
+mod track;
+
+use super::{Class, EventType};
+use crate::config::PolicyConfig;
+use crate::frame::Moment;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use track::{Limits, Step, Track};
+
+/// The state `recovered` is shown for so long before `clear`, so that a display polled every few seconds shows it.
+pub const RECOVERED_HOLD: Duration = Duration::from_secs(10);
+
+/// Scores further apart than this do not belong to one window. Fifteen ticks at 15 fps, far beyond `clip.hold_ticks`.
+pub const GAP: Duration = Duration::from_secs(1);
+
+/// When one class counts as seen: the manifest's word.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassModel {
+    /// A score of at least this is a hit.
+    pub enter: f32,
+    /// A score under this speaks for the end of the alarm.
+    pub exit: f32,
+    /// So many hits …
+    pub k: u32,
+    /// … among so many scores raise the alarm.
+    pub n: u32,
+}
+
+impl ClassModel {
+    /// Says what is impossible about these numbers.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { enter, exit, k, n } = *self;
+        if !(exit > 0.0 && exit < enter && enter <= 1.0) {
+            return Err(format!("enter = {enter} and exit = {exit}: expected 0 < exit < enter ≤ 1"));
+        }
+        if !(2 <= k && k <= n && n <= track::WINDOW) {
+            // One hit must never raise an alarm, so k starts at 2.
+            return Err(format!("k = {k} and n = {n}: expected 2 ≤ k ≤ n ≤ {}", track::WINDOW));
+        }
+        Ok(())
+    }
+
+    /// With the site's own threshold, if it has one. A lower one takes `exit` down with it, in proportion; a higher one
+    /// leaves it, so that it can only make alarms rarer.
+    fn with_threshold(self, threshold: Option<f32>) -> Self {
+        let Some(enter) = threshold else { return self };
+        Self { enter, exit: self.exit.min(self.exit * enter / self.enter), ..self }
+    }
+}
+
+/// The policy numbers of a model's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyModel {
+    /// Falls: the score is p(fall) + p(fallen).
+    pub fall: ClassModel,
+    /// Climbs: the score is p(climb).
+    pub climb: ClassModel,
+}
+
+impl PolicyModel {
+    /// Says what is impossible about these numbers, and where.
+    pub fn check(&self) -> Result<(), String> {
+        self.fall.check().map_err(|what| format!("policy.fall: {what}"))?;
+        self.climb.check().map_err(|what| format!("policy.climb: {what}"))
+    }
+}
+
+/// What the classifier says of one tick.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scores {
+    /// p(fall) + p(fallen).
+    pub fall: f32,
+    /// p(climb).
+    pub climb: f32,
+}
+
+/// Where a camera stands, as its retained state shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing is the matter.
+    Clear,
+    /// Some scores are high, not yet enough.
+    Suspect,
+    /// Somebody is down.
+    Down,
+    /// Somebody has been down for the configured time and nobody acknowledged.
+    LongLie,
+    /// Somebody got up a moment ago.
+    Recovered,
+    /// Somebody climbs, and nobody is down.
+    Climbing,
+}
+
+impl State {
+    /// The state as it stands in payloads.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+            Self::LongLie => "long_lie",
+            Self::Recovered => "recovered",
+            Self::Climbing => "climbing",
+        }
+    }
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Transition {
+    /// What happened.
+    pub event: EventType,
+    /// About which danger.
+    pub class: Class,
+    /// The score of the deciding tick; the last known one where time or a caregiver decided.
+    pub score: f32,
+    /// True for the first event of an incident: those that follow in the same class belong to it.
+    pub first: bool,
+}
+
+/// What stands between alarms of the fall class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Clear,
+    Suspect,
+    Recovered(Moment),
+}
+
+/// One camera's policy. Does not allocate.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    fall: Track,
+    climb: Track,
+    rest: Rest,
+    pending: Option<Transition>,
+    fall_limits: Limits,
+    climb_limits: Limits,
+    long_lie: Duration,
+}
+
+impl Policy {
+    /// A camera at which nothing is the matter. `rate_hz` is the manifest's clip rate.
+    ///
+    /// `model` and `config` must have passed their checks; numbers that did not make alarms rarer or absent, nothing
+    /// worse.
+    pub fn new(model: &PolicyModel, rate_hz: f64, config: &PolicyConfig) -> Self {
+        let mut policy = Self {
+            fall: Track::default(),
+            climb: Track::default(),
+            rest: Rest::Clear,
+            pending: None,
+            fall_limits: Limits::default(),
+            climb_limits: Limits::default(),
+            long_lie: Duration::MAX,
+        };
+        policy.configure(model, rate_hz, config);
+        policy
+    }
+
+    /// Replaces thresholds and times. Keeps the state: an alarm stays, and scores already seen stay judged as they
+    /// were.
+    pub fn configure(&mut self, model: &PolicyModel, rate_hz: f64, config: &PolicyConfig) {
+        let cooldown = seconds(config.cooldown_s);
+        self.fall_limits = Limits::new(model.fall.with_threshold(config.fall_threshold), rate_hz, cooldown);
+        self.climb_limits = Limits::new(model.climb.with_threshold(config.climb_threshold), rate_hz, cooldown);
+        // Never at the tick of the fall itself.
+        self.long_lie = seconds(config.long_lie_s).max(Duration::from_nanos(1));
+    }
+
+    /// One scored tick.
+    pub fn observe(&mut self, now: Moment, scores: Scores) -> Option<Transition> {
+        self.pass(now);
+        let fall = self.fall.observe(now, scores.fall, &self.fall_limits);
+        let climb = self.climb.observe(now, scores.climb, &self.climb_limits);
+        if matches!(fall, Step::Ended { .. }) {
+            self.rest = Rest::Recovered(now);
+        }
+        self.suspect();
+        let fall = match fall {
+            Step::Raised => Some(self.tell(Class::Fall, EventType::Fall, true)),
+            Step::Ended { told: true } => Some(self.tell(Class::Fall, EventType::Recovered, false)),
+            Step::Ended { told: false } | Step::Nothing => None,
+        };
+        let climb = match climb {
+            Step::Raised => Some(self.tell(Class::Climb, EventType::Climb, true)),
+            Step::Ended { told: true } => Some(self.tell(Class::Climb, EventType::ClimbEnded, false)),
+            Step::Ended { told: false } | Step::Nothing => None,
+        };
+        let fall = fall.or_else(|| self.long_lie(now));
+        self.one(fall, climb)
+    }
+
+    /// Time passes without a score: call it at least once a second, whether the camera is there or not.
+    pub fn tick(&mut self, now: Moment) -> Option<Transition> {
+        self.pass(now);
+        let fall = self.long_lie(now);
+        self.one(fall, None)
+    }
+
+    /// The camera is gone, frozen, dark or covered, or its ring has been emptied: what was half seen counts no more.
+    pub fn camera_lost(&mut self, now: Moment) -> Option<Transition> {
+        self.fall.forget();
+        self.climb.forget();
+        if self.rest == Rest::Suspect {
+            self.rest = Rest::Clear;
+        }
+        self.tick(now)
+    }
+
+    /// A caregiver is on it. Ends the escalation of everything that is happening at this camera; tells of it once.
+    pub fn acknowledge(&mut self, now: Moment) -> Option<Transition> {
+        self.pass(now);
+        let fall = self.fall.acknowledge().then(|| self.tell(Class::Fall, EventType::Acknowledged, false));
+        let climb = self.climb.acknowledge().then(|| self.tell(Class::Climb, EventType::Acknowledged, false));
+        fall.or(climb)
+    }
+
+    /// Where the camera stands. A fall is shown before a climb, a climb before a suspicion.
+    pub fn state(&self) -> State {
+        match (&self.fall.incident, self.climb.incident.is_some(), self.rest) {
+            (Some(incident), _, _) if incident.long => State::LongLie,
+            (Some(_), _, _) => State::Down,
+            (None, true, _) => State::Climbing,
+            (None, false, Rest::Clear) => State::Clear,
+            (None, false, Rest::Suspect) => State::Suspect,
+            (None, false, Rest::Recovered(_)) => State::Recovered,
+        }
+    }
+
+    /// True while somebody climbs, whether or not somebody is down as well.
+    pub fn climbing(&self) -> bool {
+        self.climb.incident.is_some()
+    }
+
+    /// True while the present fall, or without one the present climb, is acknowledged.
+    pub fn acknowledged(&self) -> bool {
+        self.fall.incident.or(self.climb.incident).is_some_and(|incident| incident.acknowledged)
+    }
+
+    /// Since when somebody is down.
+    pub fn down_since(&self) -> Option<Moment> {
+        self.fall.incident.map(|incident| incident.since)
+    }
+
+    /// Drops windows that a gap would tear, and ends the display of a recovery.
+    fn pass(&mut self, now: Moment) {
+        if now.saturating_sub(self.fall.scored) > GAP {
+            self.fall.forget();
+            self.climb.forget();
+            if self.rest == Rest::Suspect {
+                self.rest = Rest::Clear;
+            }
+        }
+        if matches!(self.rest, Rest::Recovered(at) if now.saturating_sub(at) >= RECOVERED_HOLD) {
+            self.rest = Rest::Clear;
+        }
+    }
+
+    /// A suspicion begins with half of the hits that an alarm needs (two at least) and ends when none is left.
+    fn suspect(&mut self) {
+        let hits = self.fall.hits();
+        if hits >= self.fall_limits.k.div_ceil(2).max(2) {
+            self.rest = Rest::Suspect;
+        } else if hits == 0 && self.rest == Rest::Suspect {
+            self.rest = Rest::Clear;
+        }
+    }
+
+    /// Raises a long lie that is due. While the newest score says that somebody may be getting up it waits: either the
+    /// recovery follows within its two seconds, or a higher score ends the wait.
+    fn long_lie(&mut self, now: Moment) -> Option<Transition> {
+        let rising = self.fall.newest_is_low();
+        let cooled = self.fall.cooled(now, &self.fall_limits);
+        let incident = self.fall.incident.as_mut()?;
+        if incident.acknowledged || rising || now.saturating_sub(incident.since) < self.long_lie {
+            return None;
+        }
+        incident.long = true;
+        if incident.long_told || !cooled {
+            return None;
+        }
+        incident.long_told = true;
+        // A fall whose alert was still owed is told by its long lie.
+        let first = !std::mem::replace(&mut incident.told, true);
+        self.fall.raised = Some(now);
+        Some(self.tell(Class::Fall, EventType::LongLie, first))
+    }
+
+    fn tell(&self, class: Class, event: EventType, first: bool) -> Transition {
+        let score = match class {
+            Class::Fall => self.fall.score,
+            Class::Climb => self.climb.score,
+        };
+        Transition { event, class, score, first }
+    }
+
+    /// One at a time, the fall first. A climb changes at most once in a recovery window, so one place is enough.
+    fn one(&mut self, fall: Option<Transition>, climb: Option<Transition>) -> Option<Transition> {
+        self.pending = climb.or(self.pending.take());
+        fall.or_else(|| self.pending.take())
+    }
+}
+
+/// A configured time; one too long to count (or not a number) is endless.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,148 @@
+//! One class at one camera: two sliding windows of scores, the alarm they raise and end, and its cooldown.
+
+use super::ClassModel;
+use crate::frame::Moment;
+use std::time::Duration;
+
+/// The longest window, in ticks.
+pub(super) const WINDOW: u32 = u128::BITS;
+
+/// An alarm ends after so long under `exit`. Measured in ticks, so that missing scores never shorten it.
+const RECOVERY_S: f64 = 2.0;
+
+/// Share of the scores in that time that must lie under `exit`: one flicker in ten delays nothing.
+const RECOVERY_SHARE: f64 = 0.9;
+
+/// The numbers of one class, ready to use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    enter: f32,
+    exit: f32,
+    pub(super) k: u32,
+    n: u32,
+    recovery_k: u32,
+    recovery_n: u32,
+    cooldown: Duration,
+}
+
+impl Default for Limits {
+    /// Nothing is ever a hit.
+    fn default() -> Self {
+        Self::new(ClassModel { enter: f32::INFINITY, exit: 0.0, k: WINDOW, n: WINDOW }, 1.0, Duration::MAX)
+    }
+}
+
+impl Limits {
+    pub(super) fn new(model: ClassModel, rate_hz: f64, cooldown: Duration) -> Self {
+        // A float cast saturates and turns NaN into 0, so any rate ends within the window.
+        let recovery_n = ((RECOVERY_S * rate_hz).round() as u32).clamp(2, WINDOW);
+        let recovery_k = ((RECOVERY_SHARE * f64::from(recovery_n)).ceil() as u32).clamp(2, recovery_n);
+        let (k, n) = (model.k.max(2), model.n.clamp(1, WINDOW));
+        Self { enter: model.enter, exit: model.exit, k, n, recovery_k, recovery_n, cooldown }
+    }
+}
+
+/// The last yes-or-no answers, newest in the lowest bit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    bits: u128,
+    len: u32,
+}
+
+impl Window {
+    /// Adds an answer and keeps the newest `n`, which is 1 to 128.
+    fn push(&mut self, yes: bool, n: u32) {
+        self.bits = ((self.bits << 1) | u128::from(yes)) & (u128::MAX >> (WINDOW - n));
+        self.len = (self.len + 1).min(n);
+    }
+}
+
+/// An alarm that has not ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incident {
+    pub(super) since: Moment,
+    /// Its alert has been raised. False while the cooldown holds it back.
+    pub(super) told: bool,
+    pub(super) long: bool,
+    pub(super) long_told: bool,
+    pub(super) acknowledged: bool,
+}
+
+/// What one score did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Nothing,
+    /// An alert is raised.
+    Raised,
+    /// The alarm ended; `told` if anybody had been told of it.
+    Ended {
+        told: bool,
+    },
+}
+
+/// One class at one camera.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Track {
+    high: Window,
+    low: Window,
+    pub(super) incident: Option<Incident>,
+    /// When the last alert of this class was raised.
+    pub(super) raised: Option<Moment>,
+    pub(super) score: f32,
+    pub(super) scored: Moment,
+}
+
+impl Track {
+    /// A score that is not a number is neither high nor low: it counts for nothing.
+    pub(super) fn observe(&mut self, now: Moment, score: f32, limits: &Limits) -> Step {
+        (self.score, self.scored) = (score, now);
+        self.high.push(score >= limits.enter, limits.n);
+        self.low.push(score < limits.exit, limits.recovery_n);
+        let enough = self.hits() >= limits.k;
+        if let Some(incident) = self.incident {
+            let full = self.low.len == limits.recovery_n;
+            if full && self.low.bits.count_ones() >= limits.recovery_k {
+                self.incident = None;
+                self.forget();
+                return Step::Ended { told: incident.told };
+            }
+        } else if enough {
+            let (told, long, long_told, acknowledged) = (false, false, false, false);
+            self.incident = Some(Incident { since: now, told, long, long_told, acknowledged });
+            self.low = Window::default();
+        }
+        let cooled = self.cooled(now, limits);
+        match &mut self.incident {
+            Some(incident) if enough && cooled && !incident.told && !incident.acknowledged => {
+                incident.told = true;
+                self.raised = Some(now);
+                Step::Raised
+            }
+            _ => Step::Nothing,
+        }
+    }
+
+    /// Empties the windows; an alarm stays.
+    pub(super) fn forget(&mut self) {
+        self.high = Window::default();
+        self.low = Window::default();
+    }
+
+    /// True if this is news and somebody had been told of the alarm.
+    pub(super) fn acknowledge(&mut self) -> bool {
+        let Some(incident) = &mut self.incident else { return false };
+        !std::mem::replace(&mut incident.acknowledged, true) && incident.told
+    }
+
+    pub(super) fn cooled(&self, now: Moment, limits: &Limits) -> bool {
+        self.raised.is_none_or(|raised| now.saturating_sub(raised) >= limits.cooldown)
+    }
+
+    pub(super) fn hits(&self) -> u32 {
+        self.high.bits.count_ones()
+    }
+
+    pub(super) fn newest_is_low(&self) -> bool {
+        self.low.bits & 1 == 1
+    }
+}

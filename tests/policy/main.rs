@@ -1,0 +1,80 @@
+//! The alert policy: people as stories, promises as properties. Hours of scores pass in microseconds.
+
+mod properties;
+mod stories;
+
+use falld::config::PolicyConfig;
+use falld::event::EventType;
+use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores, Transition};
+use falld::frame::Moment;
+use std::time::Duration;
+
+const RATE: f64 = 15.0;
+const MODEL: PolicyModel = PolicyModel {
+    fall: ClassModel { enter: 0.6, exit: 0.3, k: 6, n: 8 },
+    climb: ClassModel { enter: 0.6, exit: 0.3, k: 8, n: 10 },
+};
+
+fn tick_time(tick: u64) -> Moment {
+    Duration::from_secs_f64(tick as f64 / RATE)
+}
+
+/// A camera with a clock: scores come at the model's rate.
+struct Room {
+    policy: Policy,
+    tick: u64,
+    told: Vec<(f64, EventType)>,
+}
+
+impl Room {
+    fn with(config: &PolicyConfig) -> Self {
+        Self { policy: Policy::new(&MODEL, RATE, config), tick: 0, told: Vec::new() }
+    }
+
+    fn new() -> Self {
+        Self::with(&PolicyConfig::default())
+    }
+
+    fn scores(&mut self, seconds: f64, fall: f32, climb: f32) -> &mut Self {
+        for _ in 0..(seconds * RATE).round() as u64 {
+            self.tick += 1;
+            let told = self.policy.observe(tick_time(self.tick), Scores { fall, climb });
+            self.hear(told);
+        }
+        self
+    }
+
+    fn fall(&mut self, seconds: f64, score: f32) -> &mut Self {
+        self.scores(seconds, score, 0.0)
+    }
+
+    /// Time passes and no score comes.
+    fn away(&mut self, seconds: f64) -> &mut Self {
+        for _ in 0..(seconds * RATE).round() as u64 {
+            self.tick += 1;
+            let told = self.policy.tick(tick_time(self.tick));
+            self.hear(told);
+        }
+        self
+    }
+
+    fn lose_camera(&mut self) -> &mut Self {
+        let told = self.policy.camera_lost(tick_time(self.tick));
+        self.hear(told);
+        self
+    }
+
+    fn acknowledge(&mut self) -> &mut Self {
+        let told = self.policy.acknowledge(tick_time(self.tick));
+        self.hear(told);
+        self
+    }
+
+    fn hear(&mut self, told: Option<Transition>) {
+        self.told.extend(told.map(|told| (tick_time(self.tick).as_secs_f64(), told.event)));
+    }
+
+    fn events(&self) -> Vec<EventType> {
+        self.told.iter().map(|told| told.1).collect()
+    }
+}

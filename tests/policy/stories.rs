@@ -1,0 +1,215 @@
+//! Each test is a person.
+
+use super::{MODEL, RATE, Room};
+use falld::config::PolicyConfig;
+use falld::event::EventType::{Acknowledged, Climb, ClimbEnded, Fall, LongLie, Recovered};
+use falld::event::policy::{ClassModel, Policy, PolicyModel, RECOVERED_HOLD, State};
+
+#[test]
+fn sits_down_hard_and_gets_up() {
+    let mut room = Room::new();
+    // Five high scores: one fewer than an alarm needs.
+    room.fall(60.0, 0.02).fall(5.0 / RATE, 0.9);
+    assert_eq!(room.policy.state(), State::Suspect);
+    room.fall(60.0, 0.1);
+    assert_eq!((room.events(), room.policy.state()), (vec![], State::Clear));
+}
+
+#[test]
+fn lies_down_on_the_bed() {
+    let mut room = Room::new();
+    // The model wavers while somebody lies down slowly, then sees that they lie where people lie.
+    for _ in 0..20 {
+        room.fall(0.2, 0.55).fall(1.0 / RATE, 0.7).fall(0.3, 0.4);
+    }
+    room.fall(8.0 * 3600.0, 0.25);
+    assert_eq!((room.events(), room.policy.state()), (vec![], State::Clear));
+}
+
+#[test]
+fn falls_and_stays_on_the_floor() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.02).fall(40.0, 0.9);
+    let down = 10.0 + 6.0 / RATE;
+    assert_eq!(room.events(), [Fall, LongLie]);
+    assert!((room.told[0].0 - down).abs() < 1e-6, "the sixth high score raises the alarm: {:?}", room.told);
+    assert!((room.told[1].0 - down - 30.0).abs() < 0.07, "thirty seconds later it is a long lie: {:?}", room.told);
+    assert_eq!(room.policy.state(), State::LongLie);
+    room.fall(3600.0, 0.9);
+    assert_eq!(room.events(), [Fall, LongLie], "one long lie for each fall");
+}
+
+#[test]
+fn falls_and_gets_up_again() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.02).fall(5.0, 0.9).fall(1.7, 0.05);
+    assert_eq!(room.policy.state(), State::Down, "not yet nine tenths of two seconds");
+    room.fall(0.2, 0.05);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, Recovered], State::Recovered));
+    room.fall(RECOVERED_HOLD.as_secs_f64(), 0.05);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, Recovered], State::Clear));
+}
+
+#[test]
+fn a_flicker_neither_clears_nor_raises() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9);
+    for _ in 0..10 {
+        room.fall(1.5, 0.05).fall(0.5, 0.5);
+    }
+    assert_eq!(room.policy.state(), State::Down);
+    room.fall(1.0, 0.05).fall(1.0 / RATE, 0.9).fall(1.0, 0.05);
+    assert_eq!(room.policy.state(), State::Recovered, "one odd score does not keep an alarm alive either");
+}
+
+#[test]
+fn camera_dies_while_person_is_down() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9).lose_camera().away(20.0);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall], State::Down));
+    room.away(20.0);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, LongLie], State::LongLie));
+    room.away(24.0 * 3600.0);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, LongLie], State::LongLie));
+    room.fall(3.0, 0.01);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, LongLie, Recovered], State::Recovered));
+}
+
+#[test]
+fn camera_dies_while_somebody_may_be_falling() {
+    let mut room = Room::new();
+    room.fall(4.0 / RATE, 0.9);
+    assert_eq!(room.policy.state(), State::Suspect);
+    room.lose_camera();
+    assert_eq!(room.policy.state(), State::Clear);
+    room.away(0.5).fall(5.0 / RATE, 0.9);
+    assert_eq!(room.events(), [], "scores from before and after a gap do not add up");
+    room.fall(1.0 / RATE, 0.9);
+    assert_eq!(room.events(), [Fall]);
+}
+
+#[test]
+fn a_gap_tears_the_window_even_if_nobody_reports_it() {
+    let mut room = Room::new();
+    room.fall(4.0 / RATE, 0.9);
+    room.tick += 30;
+    room.fall(4.0 / RATE, 0.9);
+    assert_eq!(room.events(), []);
+}
+
+#[test]
+fn falls_again_during_the_cooldown() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9).fall(3.0, 0.05).fall(4.0, 0.9);
+    assert_eq!(room.events(), [Fall, Recovered]);
+    assert_eq!(room.policy.state(), State::Down, "the state is right although the alert is held back");
+    room.fall(25.0, 0.9);
+    assert_eq!(room.events(), [Fall, Recovered, Fall], "still down when the cooldown ends: the alert is made good");
+    assert!((room.told[2].0 - room.told[0].0 - 30.0).abs() < 0.07);
+}
+
+#[test]
+fn falls_and_gets_up_twice_during_the_cooldown() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9).fall(3.0, 0.05).fall(4.0, 0.9).fall(60.0, 0.05);
+    assert_eq!(room.events(), [Fall, Recovered], "nobody was told of the second fall, so nobody is told of its end");
+    assert_eq!(room.policy.state(), State::Clear);
+}
+
+#[test]
+fn an_owed_alert_without_fresh_scores_is_told_by_its_long_lie() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9).fall(3.0, 0.05).fall(1.0, 0.9).fall(60.0, 0.5);
+    assert_eq!(room.events(), [Fall, Recovered, LongLie]);
+}
+
+#[test]
+fn child_climbs_down_again() {
+    let mut room = Room::new();
+    room.scores(5.0, 0.02, 0.05).scores(3.0, 0.02, 0.9);
+    assert_eq!((room.events(), room.policy.state()), (vec![Climb], State::Climbing));
+    room.scores(3.0, 0.02, 0.05);
+    assert_eq!((room.events(), room.policy.state()), (vec![Climb, ClimbEnded], State::Clear));
+}
+
+#[test]
+fn child_climbs_and_falls() {
+    let mut room = Room::new();
+    room.scores(3.0, 0.02, 0.9).scores(1.0, 0.9, 0.05);
+    assert_eq!((room.events(), room.policy.state()), (vec![Climb, Fall], State::Down));
+    room.scores(2.0, 0.9, 0.05);
+    assert_eq!((room.events(), room.policy.state()), (vec![Climb, Fall, ClimbEnded], State::Down));
+}
+
+#[test]
+fn a_fall_is_told_before_a_climb_of_the_same_tick() {
+    let mut model = MODEL;
+    model.climb = model.fall;
+    let mut room = Room { policy: Policy::new(&model, RATE, &PolicyConfig::default()), ..Room::new() };
+    room.scores(6.0 / RATE, 0.9, 0.9);
+    assert_eq!(room.events(), [Fall]);
+    room.scores(1.0 / RATE, 0.0, 0.0);
+    assert_eq!(room.events(), [Fall, Climb]);
+}
+
+#[test]
+fn carer_acknowledges_and_long_lie_stays_quiet() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.9).acknowledge();
+    assert_eq!((room.events(), room.policy.acknowledged()), (vec![Fall, Acknowledged], true));
+    room.acknowledge().fall(3600.0, 0.9);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall, Acknowledged], State::Down));
+    room.fall(60.0, 0.05).fall(40.0, 0.9);
+    assert_eq!(room.events(), [Fall, Acknowledged, Recovered, Fall, LongLie], "the next fall escalates again");
+}
+
+#[test]
+fn carer_acknowledges_an_empty_room() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.02).acknowledge().fall(40.0, 0.9);
+    assert_eq!(room.events(), [Fall, LongLie]);
+}
+
+#[test]
+fn somebody_getting_up_as_the_long_lie_falls_due_is_left_in_peace() {
+    let mut room = Room::new();
+    room.fall(29.5, 0.9).fall(5.0, 0.05);
+    assert_eq!(room.events(), [Fall, Recovered]);
+}
+
+#[test]
+fn thresholds_change_while_somebody_is_down() {
+    let mut room = Room::new();
+    room.fall(5.0, 0.9);
+    let strict = PolicyConfig { fall_threshold: Some(0.95), long_lie_s: 60.0, ..PolicyConfig::default() };
+    room.policy.configure(&MODEL, RATE, &strict);
+    room.fall(40.0, 0.9);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall], State::Down));
+    room.fall(20.0, 0.9);
+    assert_eq!(room.events(), [Fall, LongLie]);
+}
+
+#[test]
+fn scores_that_are_no_numbers_count_for_nothing() {
+    let mut room = Room::new();
+    room.fall(60.0, f32::NAN);
+    assert_eq!(room.policy.state(), State::Clear);
+    room.fall(5.0, 0.9).fall(10.0, f32::NAN);
+    assert_eq!((room.events(), room.policy.state()), (vec![Fall], State::Down));
+}
+
+#[test]
+fn impossible_numbers_in_a_manifest_are_named() {
+    for (bad, named) in [
+        (ClassModel { enter: 0.3, exit: 0.6, k: 6, n: 8 }, "exit < enter"),
+        (ClassModel { enter: 1.5, exit: 0.6, k: 6, n: 8 }, "enter ≤ 1"),
+        (ClassModel { enter: f32::NAN, exit: 0.3, k: 6, n: 8 }, "enter = NaN"),
+        (ClassModel { enter: 0.6, exit: 0.3, k: 1, n: 8 }, "2 ≤ k"),
+        (ClassModel { enter: 0.6, exit: 0.3, k: 9, n: 8 }, "k ≤ n"),
+        (ClassModel { enter: 0.6, exit: 0.3, k: 9, n: 129 }, "n ≤ 128"),
+    ] {
+        let error = PolicyModel { climb: bad, ..MODEL }.check().expect_err(named);
+        assert!(error.contains(named) && error.starts_with("policy.climb"), "{error}");
+    }
+    assert_eq!(MODEL.check(), Ok(()));
+}
