@@ -10,8 +10,14 @@
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
 //! the broker has acknowledged it.
 
+pub mod classifier;
+pub mod clip;
 pub mod config;
+pub mod detector;
+pub mod engine;
 pub mod event;
 pub mod frame;
 pub mod metrics;
+pub mod probe;
 pub mod slot;
+pub mod tracker;

@@ -1,0 +1,134 @@
+//! Execution providers: asked one by one, each answer kept, nothing silent.
+
+use super::chain;
+use crate::classifier::ClassifierError;
+use crate::classifier::bundle::{Bundle, NetworkFacts, Side};
+use crate::config::{ModelConfig, Provider};
+use ort::ep::{CUDA, ExecutionProvider, TensorRT};
+use ort::session::builder::SessionBuilder;
+use std::fmt;
+
+/// What a provider said when it was asked to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Who was asked.
+    pub provider: Provider,
+    /// Nothing if it serves, else its own words.
+    pub refusal: Option<String>,
+}
+
+/// Which provider serves, and what the wished ones answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The provider that runs the network.
+    pub active: Provider,
+    /// In the order of the wishes, up to the one that serves.
+    pub answers: Vec<Answer>,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Tensorrt => "tensorrt",
+            Self::Cuda => "cuda",
+            Self::Cpu => "cpu",
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.active)?;
+        for answer in &self.answers {
+            if let Some(refusal) = &answer.refusal {
+                write!(out, "; {} refused: {refusal}", answer.provider)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Registers the wished providers with `builder` until one serves.
+///
+/// TensorRT leaves single operators to the next provider, so CUDA is registered behind it when it is wished too. With
+/// `model.require` set to a GPU provider, a single operator on the processor is a refusal by ONNX Runtime itself.
+pub(super) fn register(
+    builder: &mut SessionBuilder,
+    bundle: &Bundle,
+    network: &NetworkFacts,
+    config: &ModelConfig,
+    batch: usize,
+) -> Result<Report, ClassifierError> {
+    let wishes = match config.require {
+        Some(required) => vec![required],
+        None => config.providers.clone(),
+    };
+    let mut answers = Vec::new();
+    let mut active = None;
+    for provider in wishes {
+        let registered = match provider {
+            Provider::Tensorrt => tensorrt(bundle, network, config, batch).register(builder),
+            Provider::Cuda => {
+                CUDA::default().with_memory_limit((config.memory_budget_mb as usize) << 20).register(builder)
+            }
+            Provider::Cpu => Ok(()),
+        };
+        let refusal = registered.err().map(|error| chain(&error));
+        let serves = refusal.is_none();
+        answers.push(Answer { provider, refusal });
+        if serves {
+            active.get_or_insert(provider);
+            if provider != Provider::Tensorrt {
+                break;
+            }
+        }
+    }
+    match active {
+        Some(active) => Ok(Report { active, answers }),
+        None => {
+            let words = answers
+                .iter()
+                .map(|answer| format!("{}: {}", answer.provider, answer.refusal.as_deref().unwrap_or("")))
+                .collect::<Vec<_>>()
+                .join("; ");
+            let key = if config.require.is_some() { "model.require" } else { "model.providers" };
+            Err(ClassifierError::Runtime(format!(
+                "{key}: no execution provider serves ({words}). Mend the GPU runtime, or allow `cpu`."
+            )))
+        }
+    }
+}
+
+fn tensorrt(bundle: &Bundle, network: &NetworkFacts, config: &ModelConfig, batch: usize) -> TensorRT {
+    let cache = config.cache.display().to_string();
+    let prefix = format!("{}-{}", network.file.trim_end_matches(".onnx"), &bundle.spec.sha256[..12]);
+    let shapes = profile(network, batch);
+    TensorRT::default()
+        .with_int8(network.precision == "int8")
+        .with_fp16(true)
+        .with_max_workspace_size((config.memory_budget_mb as usize) << 20)
+        .with_engine_cache(true)
+        .with_engine_cache_path(&cache)
+        .with_engine_cache_prefix(prefix)
+        .with_timing_cache(true)
+        .with_timing_cache_path(&cache)
+        .with_profile_min_shapes(&shapes)
+        .with_profile_opt_shapes(&shapes)
+        .with_profile_max_shapes(&shapes)
+}
+
+/// TensorRT's text for one fixed shape of every input: `frame:2x192x256x3,previous:2x192x256x3`.
+fn profile(network: &NetworkFacts, batch: usize) -> String {
+    network
+        .inputs
+        .iter()
+        .map(|tensor| {
+            let sides = tensor.shape.iter().map(|side| match side {
+                Side::Fixed(length) => length.to_string(),
+                Side::Free(_) => batch.to_string(),
+            });
+            format!("{}:{}", tensor.name, sides.collect::<Vec<_>>().join("x"))
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}

@@ -1,0 +1,240 @@
+//! The clip: what the encoder said of the last 64 ticks of one camera, for the scene and for everybody followed.
+//!
+//! No clip spans a gap: a short one is bridged by repeating the last entry, a longer one empties everything. All
+//! buffers are made once; pushing and reading allocate nothing.
+
+use crate::classifier::{Scoring, Spec};
+use crate::frame::{Frame, Size};
+use crate::tracker::Tracker;
+use std::collections::VecDeque;
+
+/// The last `capacity` rows of fixed length, zero where nothing was pushed yet.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    data: Vec<f32>,
+    row: usize,
+    next: usize,
+}
+
+impl Rows {
+    /// `capacity` rows of `row` numbers, all zero.
+    pub fn new(capacity: usize, row: usize) -> Self {
+        Self { data: vec![0.0; capacity * row], row, next: 0 }
+    }
+
+    fn capacity(&self) -> usize {
+        self.data.len().checked_div(self.row).unwrap_or(0)
+    }
+
+    fn advance(&mut self) -> &mut [f32] {
+        let at = self.next;
+        self.next = (self.next + 1) % self.capacity().max(1);
+        &mut self.data[at * self.row..(at + 1) * self.row]
+    }
+
+    /// Replaces the oldest row.
+    pub fn push(&mut self, values: &[f32]) {
+        self.advance().copy_from_slice(values);
+    }
+
+    /// Replaces the oldest row by zeros.
+    pub fn push_zero(&mut self) {
+        self.advance().fill(0.0);
+    }
+
+    /// Replaces the oldest row by the newest one.
+    pub fn repeat(&mut self) {
+        let capacity = self.capacity();
+        if capacity == 0 {
+            return;
+        }
+        let from = (self.next + capacity - 1) % capacity;
+        let to = self.next * self.row;
+        self.data.copy_within(from * self.row..(from + 1) * self.row, to);
+        self.next = (self.next + 1) % capacity;
+    }
+
+    /// All zero again.
+    pub fn clear(&mut self) {
+        self.data.fill(0.0);
+        self.next = 0;
+    }
+
+    /// Copies rows of one number, oldest first, to every `stride`th place of `into`, starting at `offset`.
+    pub fn read_strided(&self, into: &mut [f32], stride: usize, offset: usize) {
+        let (newer, older) = self.data.split_at(self.next);
+        for (to, from) in into.iter_mut().skip(offset).step_by(stride).zip(older.iter().chain(newer)) {
+            *to = *from;
+        }
+    }
+
+    /// Copies all rows, oldest first.
+    pub fn read(&self, into: &mut [f32]) {
+        let (newer, older) = self.data.split_at(self.next * self.row);
+        into[..older.len()].copy_from_slice(older);
+        into[older.len()..].copy_from_slice(newer);
+    }
+}
+
+/// How a frame follows the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuity {
+    /// The first frame, or the first after a gap: the clip starts anew.
+    Fresh,
+    /// So many ticks were missed and bridged (0 in the steady state).
+    Follows(u64),
+}
+
+/// One camera's clip.
+#[derive(Debug)]
+pub struct Clip {
+    frames: VecDeque<Frame>,
+    scene: Rows,
+    exists: Rows,
+    people: Tracker,
+    ticks: usize,
+    capacity: usize,
+    min_ticks: usize,
+    hold_ticks: u64,
+    scene_row: bool,
+}
+
+impl Clip {
+    /// An empty clip for the model's shapes.
+    pub fn new(spec: &Spec) -> Self {
+        Self {
+            frames: VecDeque::with_capacity(spec.ticks),
+            scene: Rows::new(spec.ticks, spec.scene_len),
+            exists: Rows::new(spec.ticks, 1),
+            people: Tracker::new(spec),
+            ticks: 0,
+            capacity: spec.ticks,
+            min_ticks: spec.min_ticks,
+            hold_ticks: spec.hold_ticks as u64,
+            scene_row: spec.scene_row,
+        }
+    }
+
+    /// The newest frame.
+    pub fn last(&self) -> Option<&Frame> {
+        self.frames.back()
+    }
+
+    /// The frames in the clip, oldest first.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter()
+    }
+
+    /// Forgets everything but the frame buffers' memory, which `recycle` takes.
+    pub fn clear(&mut self, mut recycle: impl FnMut(Frame)) {
+        while let Some(frame) = self.frames.pop_front() {
+            recycle(frame);
+        }
+        self.scene.clear();
+        self.exists.clear();
+        self.people.clear();
+        self.ticks = 0;
+    }
+
+    /// How a frame at `tick` would follow.
+    pub fn continuity(&self, tick: u64) -> Continuity {
+        match self.last() {
+            Some(last) if tick > last.tick && tick - last.tick - 1 <= self.hold_ticks => {
+                Continuity::Follows(tick - last.tick - 1)
+            }
+            _ => Continuity::Fresh,
+        }
+    }
+
+    /// Adds a frame and what the encoder said of it: `people` is f32 `[P, F]`, `scene` f32 `[G]`.
+    ///
+    /// Missed ticks before it are bridged. The caller has cleared the clip if [`continuity`](Self::continuity) said
+    /// so. Returns the frame that fell out, for reuse.
+    pub fn push(&mut self, frame: Frame, people: &[f32], scene: &[f32], size: Size) -> Option<Frame> {
+        if let Continuity::Follows(missed) = self.continuity(frame.tick) {
+            for _ in 0..missed {
+                self.scene.repeat();
+                self.exists.repeat();
+                self.people.repeat();
+                self.ticks += 1;
+            }
+        }
+        self.scene.push(scene);
+        self.exists.push(&[1.0]);
+        self.people.observe(people, size.aspect());
+        self.ticks = (self.ticks + 1).min(self.capacity);
+        let out = if self.frames.len() == self.capacity { self.frames.pop_front() } else { None };
+        self.frames.push_back(frame);
+        out
+    }
+
+    /// True once there are enough ticks to score.
+    pub fn ready(&self) -> bool {
+        self.ticks >= self.min_ticks
+    }
+
+    /// Adds this camera's rows to `rows`: the scene by itself if the model wants it, then each person followed.
+    /// Returns how many were added.
+    pub fn rows(&self, rows: &mut Scoring) -> usize {
+        let before = rows.len;
+        if self.scene_row {
+            self.row(rows, None);
+        }
+        for person in 0..self.people.places() {
+            if self.people.is_followed(person) {
+                self.row(rows, Some(person));
+            }
+        }
+        rows.len - before
+    }
+
+    fn row(&self, rows: &mut Scoring, person: Option<usize>) {
+        fn nth(data: &mut [f32], index: usize, length: usize) -> &mut [f32] {
+            &mut data[index * length..(index + 1) * length]
+        }
+        let index = rows.len;
+        let scene = self.scene.data.len();
+        self.scene.read(nth(&mut rows.scene, index, scene));
+        let place = nth(&mut rows.person, index, self.people.ring_len());
+        let mask = nth(&mut rows.mask, index, self.capacity * 2);
+        mask.fill(0.0);
+        match person {
+            Some(person) => self.people.read(person, place, mask),
+            None => place.fill(0.0),
+        }
+        self.exists.read_strided(mask, 2, 0);
+        rows.len += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_out_oldest_first_and_zero_before_the_start() {
+        let mut rows = Rows::new(3, 2);
+        let mut out = [9.0; 6];
+        rows.push(&[1.0, 1.5]);
+        rows.read(&mut out);
+        assert_eq!(out, [0.0, 0.0, 0.0, 0.0, 1.0, 1.5]);
+        for value in [2.0, 3.0, 4.0] {
+            rows.push(&[value, value + 0.5]);
+        }
+        rows.read(&mut out);
+        assert_eq!(out, [2.0, 2.5, 3.0, 3.5, 4.0, 4.5]);
+        rows.repeat();
+        rows.read(&mut out);
+        assert_eq!(out, [3.0, 3.5, 4.0, 4.5, 4.0, 4.5]);
+    }
+
+    #[test]
+    fn rows_of_one_number_spread_over_a_mask() {
+        let mut rows = Rows::new(3, 1);
+        rows.push(&[1.0]);
+        rows.push(&[1.0]);
+        let mut mask = [0.0; 6];
+        rows.read_strided(&mut mask, 2, 1);
+        assert_eq!(mask, [0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+}

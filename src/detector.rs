@@ -1,0 +1,276 @@
+//! The detector's thread: takes the newest frame of every camera, asks the engine, and hands events on.
+//!
+//! It waits for frames for a bounded time, so that gaps, long lies and orders are seen without frames too. It blocks
+//! on inference and, for each event, on one durable commit; never on the broker. What it knows of the world behind it
+//! is the [`Outlet`].
+
+use crate::config::PolicyConfig;
+use crate::engine::{Decision, Engine};
+use crate::event::policy::{State, Transition};
+use crate::event::{Class, Event, EventType, Ledger};
+use crate::frame::{Clock, Frame, Moment};
+use crate::metrics::{CameraMetrics, Metrics};
+use crate::slot::{Bell, Slot};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Longest wait for a frame: bounds how late a gap or an order is seen.
+const WAIT: Duration = Duration::from_millis(50);
+/// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh. One may be a
+/// hiccup of the GPU; a second of failures at 15 fps is not.
+const MAX_FAILURES: u32 = 15;
+
+/// Where events and states go.
+pub trait Outlet: Send {
+    /// Makes an event durable and lets it be published. May block for one commit.
+    fn event(&mut self, event: Event);
+    /// The state that a camera shows has changed.
+    fn state(&mut self, camera: &str, state: State, armed: bool, at: Moment);
+}
+
+/// What somebody wants of a running detector.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// A caregiver is on it: no escalation of what is happening on this camera.
+    Acknowledge(String),
+    /// Try the whole road: an event of type `test`.
+    Test(String),
+    /// Decide again, or only watch.
+    Arm(String, bool),
+    /// Another policy of the site.
+    Configure(PolicyConfig),
+}
+
+/// One camera as the detector sees it.
+#[derive(Debug)]
+pub struct Input {
+    /// The camera's id.
+    pub id: String,
+    /// Its newest frame.
+    pub slot: Arc<Slot<Frame>>,
+    /// Its numbers.
+    pub metrics: CameraMetrics,
+}
+
+/// Why the detector stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{MAX_FAILURES} inferences failed in a row; the last one: {last}. Restart falld; see `falld doctor`.")]
+pub struct Failed {
+    last: String,
+}
+
+struct Seen {
+    last: Moment,
+    lost: bool,
+    shown: Option<(State, bool)>,
+    incidents: HashMap<Class, Uuid>,
+}
+
+/// Everything the detector's thread owns.
+pub struct Detector<O> {
+    engine: Engine,
+    inputs: Vec<Input>,
+    seen: Vec<Seen>,
+    outlet: O,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    heartbeat: Arc<AtomicU64>,
+    frames: Vec<(usize, Frame)>,
+    decisions: Vec<Decision>,
+    failures: u32,
+    turn: usize,
+}
+
+impl<O: Outlet> Detector<O> {
+    /// A detector over `inputs`, in the order of the engine's cameras. `heartbeat` receives the monotonic milliseconds
+    /// of the last turn of the loop.
+    pub fn new(
+        engine: Engine,
+        inputs: Vec<Input>,
+        outlet: O,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        heartbeat: Arc<AtomicU64>,
+    ) -> Self {
+        let seen = inputs
+            .iter()
+            .map(|_| Seen { last: clock.now(), lost: false, shown: None, incidents: HashMap::new() })
+            .collect();
+        let frames = Vec::with_capacity(engine.batch());
+        let decisions = Vec::with_capacity(inputs.len());
+        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, decisions, failures: 0, turn: 0 }
+    }
+
+    /// Runs until every slot is closed and empty.
+    pub fn run(mut self, bell: &Bell, orders: &Receiver<Order>) -> Result<(), Failed> {
+        loop {
+            bell.wait(WAIT);
+            self.heartbeat.store(self.clock.now().as_millis() as u64, Ordering::Relaxed);
+            // Closed is read before the frames are taken: what was put before the closing is still judged.
+            let closed = self.inputs.iter().all(|input| input.slot.is_closed());
+            self.obey(orders);
+            while self.judge()? {}
+            self.pass_time();
+            self.show();
+            if closed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One batch of what is ready. True if there was any.
+    fn judge(&mut self) -> Result<bool, Failed> {
+        // Batches smaller than the number of cameras begin where the last one ended, so that nobody starves.
+        let cameras = self.inputs.len();
+        let first = self.turn;
+        for offset in 0..cameras {
+            let camera = (first + offset) % cameras;
+            if self.frames.len() == self.engine.batch() {
+                break;
+            }
+            if let Some(frame) = self.inputs[camera].slot.take() {
+                self.seen[camera].last = frame.captured;
+                self.seen[camera].lost = false;
+                self.frames.push((camera, frame));
+                self.turn = (camera + 1) % cameras;
+            }
+        }
+        if self.frames.is_empty() {
+            return Ok(false);
+        }
+        let begun = self.clock.now();
+        let (clock, inputs) = (self.clock, &self.inputs);
+        let outcome =
+            self.engine.step(&mut self.frames, &mut || clock.now(), &mut self.decisions, &mut |camera, frame| {
+                inputs[camera].slot.recycle(frame)
+            });
+        self.metrics.inference.observe((self.clock.now() - begun).as_secs_f64());
+        match outcome {
+            Ok(()) => self.failures = 0,
+            Err(error) => {
+                self.failures += 1;
+                if self.failures == 1 {
+                    tracing::error!(%error, "inference failed");
+                }
+                if self.failures == MAX_FAILURES {
+                    return Err(Failed { last: error.to_string() });
+                }
+            }
+        }
+        for index in 0..self.decisions.len() {
+            let decision = self.decisions[index];
+            let ledger = Ledger { captured: decision.captured, scored: decision.scored, decided: decision.decided };
+            self.tell(decision.camera, decision.transition, ledger);
+        }
+        self.decisions.clear();
+        let now = self.clock.now();
+        for camera in self.engine.last_batch() {
+            let age = now.saturating_sub(self.seen[camera].last);
+            self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
+        }
+        Ok(true)
+    }
+
+    /// Gaps and everything else that time alone brings.
+    fn pass_time(&mut self) {
+        let now = self.clock.now();
+        let spec = self.engine.spec();
+        // A gap is what the clip cannot bridge, and no less than half a second: a camera may stutter.
+        let bridge = (spec.hold_ticks as f64 + 1.0) / spec.rate_hz;
+        let gap = Duration::from_secs_f64(bridge).max(Duration::from_millis(500));
+        for camera in 0..self.inputs.len() {
+            let told = if !self.seen[camera].lost && now.saturating_sub(self.seen[camera].last) > gap {
+                self.seen[camera].lost = true;
+                let slot = &self.inputs[camera].slot;
+                self.engine.camera_lost(camera, now, |frame| slot.recycle(frame))
+            } else {
+                self.engine.tick(camera, now)
+            };
+            if let Some(transition) = told {
+                self.tell(camera, transition, Ledger { captured: now, scored: now, decided: now });
+            }
+        }
+    }
+
+    fn obey(&mut self, orders: &Receiver<Order>) {
+        loop {
+            match orders.try_recv() {
+                Ok(order) => self.follow(order),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn follow(&mut self, order: Order) {
+        let now = self.clock.now();
+        let at = Ledger { captured: now, scored: now, decided: now };
+        match order {
+            Order::Acknowledge(id) => {
+                if let Some(camera) = self.find(&id)
+                    && let Some(transition) = self.engine.acknowledge(camera, now)
+                {
+                    self.tell(camera, transition, at);
+                }
+            }
+            Order::Test(id) => {
+                if let Some(camera) = self.find(&id) {
+                    let transition = Transition { event: EventType::Test, class: Class::Fall, score: 0.0, first: true };
+                    self.tell(camera, transition, at);
+                }
+            }
+            Order::Arm(id, armed) => {
+                if let Some(camera) = self.find(&id) {
+                    self.engine.arm(camera, armed);
+                    tracing::info!(camera = id, armed, "camera armed or disarmed");
+                }
+            }
+            Order::Configure(policy) => self.engine.configure(&policy),
+        }
+    }
+
+    fn find(&self, id: &str) -> Option<usize> {
+        let found = self.inputs.iter().position(|input| input.id == id);
+        if found.is_none() {
+            tracing::warn!(camera = id, "an order names a camera that is not configured");
+        }
+        found
+    }
+
+    fn tell(&mut self, camera: usize, transition: Transition, ledger: Ledger) {
+        let Transition { event, class, score, first } = transition;
+        let id = Uuid::now_v7();
+        let incident = if event == EventType::Test {
+            id
+        } else {
+            let incidents = &mut self.seen[camera].incidents;
+            if first {
+                incidents.insert(class, id);
+            }
+            incidents.get(&class).copied().unwrap_or(id)
+        };
+        let camera = self.inputs[camera].id.clone();
+        self.metrics.event(&camera, class, event);
+        self.outlet.event(Event { id, incident, camera, event, class, score, ledger });
+    }
+
+    /// Shows each camera's state when it has changed.
+    fn show(&mut self) {
+        for (camera, seen) in self.seen.iter_mut().enumerate() {
+            let now = (self.engine.state(camera), self.engine.armed(camera));
+            if seen.shown != Some(now) {
+                seen.shown = Some(now);
+                self.outlet.state(&self.inputs[camera].id, now.0, now.1, self.clock.now());
+            }
+        }
+    }
+}
+
+impl<O> std::fmt::Debug for Detector<O> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Detector").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,364 @@
+//! From frames to decisions: the part of the detector that `run` and `replay` share.
+//!
+//! One [`Engine`] owns the classifier and, for each camera, its clip and its policy. [`Engine::step`] takes at most one
+//! frame of each camera, runs the encoder once for all of them and the head once for everybody followed, and says what
+//! was decided. It knows no threads, no clocks of its own and no store; time comes with the frames. In the steady
+//! state it allocates nothing.
+
+use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
+use crate::clip::{Clip, Continuity};
+use crate::config::PolicyConfig;
+use crate::event::policy::{Policy, Scores, State, Transition};
+use crate::frame::{Frame, Moment};
+
+/// What the policy decided for one camera.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision {
+    /// Index of the camera.
+    pub camera: usize,
+    /// What to tell.
+    pub transition: Transition,
+    /// Capture of the deciding frame.
+    pub captured: Moment,
+    /// When it had been scored.
+    pub scored: Moment,
+    /// When the policy had decided.
+    pub decided: Moment,
+}
+
+/// One camera's part of the engine.
+#[derive(Debug)]
+struct Watch {
+    clip: Clip,
+    policy: Policy,
+    state: Vec<f32>,
+    armed: bool,
+    scores: Option<Scores>,
+}
+
+/// Classifier, clips and policies of all cameras.
+pub struct Engine {
+    classifier: Box<dyn Classifier>,
+    watches: Vec<Watch>,
+    encoding: Encoding,
+    scoring: Scoring,
+    /// For each frame of the running batch: its camera, and how many rows it asked for.
+    asked: Vec<(usize, usize)>,
+    batch: usize,
+    spec: Spec,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Engine")
+            .field("spec", &self.spec)
+            .field("watches", &self.watches.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pictures in one batch: as many as `cameras`, as far as `budget_mb` reaches; never less than one.
+pub fn batch_size(spec: &Spec, cameras: usize, budget_mb: u32) -> usize {
+    let affordable = (budget_mb as f32 / spec.picture_mb.max(0.1)) as usize;
+    affordable.clamp(1, cameras.max(1))
+}
+
+impl Engine {
+    /// An engine for so many cameras, in batches of at most `batch` pictures.
+    pub fn new(classifier: Box<dyn Classifier>, cameras: usize, batch: usize, policy: &PolicyConfig) -> Self {
+        let spec = classifier.spec().clone();
+        let rows = batch * (spec.people + usize::from(spec.scene_row)).max(1);
+        let watches = (0..cameras)
+            .map(|_| Watch {
+                clip: Clip::new(&spec),
+                policy: Policy::new(&spec.policy, spec.rate_hz, policy),
+                state: vec![0.0; spec.state_len()],
+                armed: true,
+                scores: None,
+            })
+            .collect();
+        Self {
+            encoding: Encoding::new(&spec, batch),
+            scoring: Scoring::new(&spec, rows),
+            asked: Vec::with_capacity(batch),
+            watches,
+            batch,
+            classifier,
+            spec,
+        }
+    }
+
+    /// The model's facts.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Pictures in one batch at most.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Where a camera stands.
+    pub fn state(&self, camera: usize) -> State {
+        self.watches[camera].policy.state()
+    }
+
+    /// The last scores of a camera, if its clip has been scored since it was cleared.
+    pub fn scores(&self, camera: usize) -> Option<Scores> {
+        self.watches[camera].scores
+    }
+
+    /// The cameras of the batch that the last step scored.
+    pub fn last_batch(&self) -> impl Iterator<Item = usize> {
+        self.asked.iter().map(|(camera, _)| *camera)
+    }
+
+    /// Logits of the rows that the last step scored, f32 `[rows, K]`, the last camera's rows last.
+    pub fn logits(&self) -> &[f32] {
+        &self.scoring.logits[..self.scoring.len * self.spec.classes.len()]
+    }
+
+    /// A disarmed camera is watched but decides nothing.
+    pub fn arm(&mut self, camera: usize, armed: bool) {
+        self.watches[camera].armed = armed;
+    }
+
+    /// True unless the camera was disarmed.
+    pub fn armed(&self, camera: usize) -> bool {
+        self.watches[camera].armed
+    }
+
+    /// Replaces the site's policy and keeps every state.
+    pub fn configure(&mut self, policy: &PolicyConfig) {
+        for watch in &mut self.watches {
+            watch.policy.configure(&self.spec.policy, self.spec.rate_hz, policy);
+        }
+    }
+
+    /// The camera gives nothing: its clip is emptied, its suspicion forgotten, its alarm held.
+    pub fn camera_lost(&mut self, camera: usize, now: Moment, recycle: impl FnMut(Frame)) -> Option<Transition> {
+        let watch = &mut self.watches[camera];
+        watch.clear(recycle);
+        watch.policy.camera_lost(now).filter(|_| watch.armed)
+    }
+
+    /// Time passes, with or without frames.
+    pub fn tick(&mut self, camera: usize, now: Moment) -> Option<Transition> {
+        let watch = &mut self.watches[camera];
+        watch.policy.tick(now).filter(|_| watch.armed)
+    }
+
+    /// A caregiver is on it.
+    pub fn acknowledge(&mut self, camera: usize, now: Moment) -> Option<Transition> {
+        self.watches[camera].policy.acknowledge(now)
+    }
+
+    /// Forgets everything about a camera, as at the start.
+    pub fn reset(&mut self, camera: usize, policy: &PolicyConfig) {
+        let watch = &mut self.watches[camera];
+        watch.clear(|_| {});
+        watch.policy = Policy::new(&self.spec.policy, self.spec.rate_hz, policy);
+    }
+
+    /// Scores one batch: at most one frame of each camera and at most [`batch`](Self::batch) frames.
+    ///
+    /// Drains `frames`; decisions are appended to `decisions`; frames that fall out of a clip go to `recycle` with
+    /// their camera. `clock` reads the time for the ledger. After an error the frames of the batch are in no clip, and
+    /// the clips are as before.
+    pub fn step(
+        &mut self,
+        frames: &mut Vec<(usize, Frame)>,
+        clock: &mut dyn FnMut() -> Moment,
+        decisions: &mut Vec<Decision>,
+        recycle: &mut dyn FnMut(usize, Frame),
+    ) -> Result<(), ClassifierError> {
+        debug_assert!(frames.len() <= self.batch, "the caller cuts batches");
+        self.load(frames, recycle);
+        if let Err(error) = self.classifier.encode(&mut self.encoding) {
+            for (camera, frame) in frames.drain(..) {
+                recycle(camera, frame);
+            }
+            return Err(error);
+        }
+        self.store(frames, recycle);
+        if self.scoring.len > 0 {
+            self.classifier.score(&mut self.scoring)?;
+            if self.logits().iter().any(|logit| !logit.is_finite()) {
+                return Err(ClassifierError::Inference("the head answered with numbers that are not finite".into()));
+            }
+        }
+        let scored = clock();
+        let mut row = 0;
+        for index in 0..self.asked.len() {
+            let (camera, rows) = self.asked[index];
+            if rows > 0 {
+                let scores = self.greatest(row, rows);
+                row += rows;
+                let watch = &mut self.watches[camera];
+                watch.scores = Some(scores);
+                let captured = watch.clip.last().map_or(scored, |frame| frame.captured);
+                if let Some(transition) = watch.policy.observe(captured, scores).filter(|_| watch.armed) {
+                    decisions.push(Decision { camera, transition, captured, scored, decided: clock() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies frames, their predecessors and the carried state into the encoder's buffers.
+    fn load(&mut self, frames: &[(usize, Frame)], recycle: &mut dyn FnMut(usize, Frame)) {
+        let picture = self.spec.frame.bytes();
+        let state = self.spec.state_len();
+        self.encoding.len = frames.len();
+        for (index, (camera, frame)) in frames.iter().enumerate() {
+            let watch = &mut self.watches[*camera];
+            if watch.clip.continuity(frame.tick) == Continuity::Fresh {
+                watch.clear(|frame| recycle(*camera, frame));
+            }
+            let previous = watch.clip.last().unwrap_or(frame);
+            let at = index * picture..(index + 1) * picture;
+            self.encoding.frames[at.clone()].copy_from_slice(&frame.pixels);
+            self.encoding.previous[at].copy_from_slice(&previous.pixels);
+            self.encoding.state[index * state..(index + 1) * state].copy_from_slice(&watch.state);
+        }
+    }
+
+    /// Puts what the encoder said into the clips and asks the clips for rows.
+    fn store(&mut self, frames: &mut Vec<(usize, Frame)>, recycle: &mut dyn FnMut(usize, Frame)) {
+        let (people, scene) = (self.spec.people * self.spec.person_len, self.spec.scene_len);
+        let state = self.spec.state_len();
+        self.scoring.len = 0;
+        self.asked.clear();
+        for (index, (camera, frame)) in frames.drain(..).enumerate() {
+            let watch = &mut self.watches[camera];
+            let said = &self.encoding.people[index * people..(index + 1) * people];
+            let grid = &self.encoding.scene[index * scene..(index + 1) * scene];
+            watch.state.copy_from_slice(&self.encoding.state[index * state..(index + 1) * state]);
+            if let Some(frame) = watch.clip.push(frame, said, grid, self.spec.frame) {
+                recycle(camera, frame);
+            }
+            let rows = if watch.clip.ready() { watch.clip.rows(&mut self.scoring) } else { 0 };
+            self.asked.push((camera, rows));
+        }
+    }
+
+    /// Softmax of each row; the greatest score of each danger over the rows.
+    fn greatest(&self, first: usize, rows: usize) -> Scores {
+        let classes = self.spec.classes.len();
+        let mut greatest = Scores { fall: 0.0, climb: 0.0 };
+        for logits in self.scoring.logits.chunks_exact(classes).skip(first).take(rows) {
+            let top = logits.iter().copied().fold(f32::MIN, f32::max);
+            let share = |logit: f32| ((logit - top) / self.spec.temperature).exp();
+            let sum = logits.iter().copied().map(share).sum::<f32>();
+            let of = |name: &str| self.spec.class(name).map_or(0.0, |class| share(logits[class]) / sum);
+            greatest.fall = greatest.fall.max(of("fall") + of("fallen"));
+            greatest.climb = greatest.climb.max(of("climb"));
+        }
+        greatest
+    }
+}
+
+impl Watch {
+    fn clear(&mut self, recycle: impl FnMut(Frame)) {
+        self.clip.clear(recycle);
+        self.state.fill(0.0);
+        self.scores = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::scripted::ScriptedClassifier;
+    use crate::event::EventType;
+
+    /// Feeds ticks whose first pixel says the fall score, and collects what was decided.
+    struct Camera {
+        engine: Engine,
+        decisions: Vec<Decision>,
+        recycled: usize,
+    }
+
+    impl Camera {
+        fn new() -> Self {
+            let engine = Engine::new(Box::new(ScriptedClassifier::new()), 1, 1, &PolicyConfig::default());
+            Self { engine, decisions: Vec::new(), recycled: 0 }
+        }
+
+        fn feed(&mut self, tick: u64, fall: f32) -> Result<(), ClassifierError> {
+            let mut frame = Frame::new(self.engine.spec().frame);
+            frame.pixels[0] = (fall * 255.0) as u8;
+            frame.tick = tick;
+            frame.captured = Moment::from_millis(tick * 1000 / 15);
+            let now = frame.captured;
+            let recycled = &mut self.recycled;
+            let mut frames = vec![(0, frame)];
+            self.engine.step(&mut frames, &mut || now, &mut self.decisions, &mut |_, _| *recycled += 1)
+        }
+
+        fn events(&self) -> Vec<EventType> {
+            self.decisions.iter().map(|decision| decision.transition.event).collect()
+        }
+    }
+
+    #[test]
+    fn somebody_falls_and_one_alert_is_raised() {
+        let mut camera = Camera::new();
+        for tick in 0..40 {
+            camera.feed(tick, if tick < 20 { 0.0 } else { 0.9 }).unwrap();
+        }
+        assert_eq!(camera.events(), [EventType::Fall]);
+        assert_eq!(camera.decisions[0].captured, Moment::from_millis(22 * 1000 / 15), "the third of three hits");
+    }
+
+    #[test]
+    fn one_bad_frame_is_forgiven() {
+        let mut camera = Camera::new();
+        for tick in 0..40 {
+            camera.feed(tick, if tick == 20 { 0.99 } else { 0.0 }).unwrap();
+        }
+        assert_eq!(camera.events(), []);
+    }
+
+    #[test]
+    fn a_short_stutter_is_bridged_and_a_gap_empties_the_clip() {
+        let mut camera = Camera::new();
+        camera.feed(0, 0.0).unwrap();
+        camera.feed(3, 0.0).unwrap();
+        assert!(camera.engine.scores(0).is_some(), "two missed ticks were bridged");
+        camera.feed(10, 0.0).unwrap();
+        assert!(camera.engine.scores(0).is_none(), "six were not: the clip starts anew with one tick");
+        assert_eq!(camera.recycled, 2, "the frames of the old clip came back");
+    }
+
+    #[test]
+    fn a_disarmed_camera_is_watched_and_decides_nothing() {
+        let mut camera = Camera::new();
+        camera.engine.arm(0, false);
+        for tick in 0..30 {
+            camera.feed(tick, 0.9).unwrap();
+        }
+        assert_eq!(camera.events(), []);
+        assert!(camera.engine.scores(0).is_some_and(|scores| scores.fall > 0.8));
+    }
+
+    #[test]
+    fn a_failed_inference_changes_no_clip() {
+        let mut classifier = ScriptedClassifier::new();
+        classifier.failures = 1;
+        let mut camera = Camera::new();
+        camera.engine = Engine::new(Box::new(classifier), 1, 1, &PolicyConfig::default());
+        assert!(camera.feed(0, 0.9).is_err());
+        assert_eq!(camera.recycled, 1);
+        camera.feed(1, 0.9).unwrap();
+        assert!(camera.engine.scores(0).is_none(), "one tick is not enough to score");
+    }
+
+    #[test]
+    fn the_batch_follows_from_the_memory_budget() {
+        let spec = ScriptedClassifier::new().spec().clone();
+        assert_eq!(batch_size(&spec, 8, 3), 3, "three pictures of one mebibyte");
+        assert_eq!(batch_size(&spec, 8, 256), 8, "no more than cameras");
+        assert_eq!(batch_size(&spec, 8, 0), 1, "never none");
+    }
+}

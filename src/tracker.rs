@@ -1,0 +1,292 @@
+//! Follows each person from tick to tick and keeps a ring of what the encoder said of them.
+//!
+//! The rule is the one in `models/README.md` ("Following a person"), and the recipe follows by the same rule when it
+//! makes training data; golden files hold the two equal. Deterministic: the same detections give the same people.
+
+use crate::classifier::Spec;
+use crate::classifier::bundle::TrackerFacts;
+use crate::clip::Rows;
+
+/// A box's centre and diagonal, in units of the picture's height.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    x: f32,
+    y: f32,
+    diagonal: f32,
+}
+
+impl Place {
+    fn new(bounds: &[f32], aspect: f32) -> Self {
+        let [top, left, bottom, right] = [bounds[0], bounds[1] * aspect, bounds[2], bounds[3] * aspect];
+        Self { x: (left + right) / 2.0, y: (top + bottom) / 2.0, diagonal: (right - left).hypot(bottom - top) }
+    }
+
+    /// Above 0 if the two may be the same person; 1 if they coincide.
+    fn affinity(self, other: Self, missed: u32, facts: &TrackerFacts) -> f32 {
+        let reach = facts.gate * self.diagonal.max(other.diagonal) * (1.0 + facts.gate_growth * missed as f32);
+        if reach <= 0.0 {
+            return 0.0;
+        }
+        1.0 - (self.x - other.x).hypot(self.y - other.y) / reach
+    }
+}
+
+#[derive(Debug)]
+struct Person {
+    followed: bool,
+    place: Place,
+    missed: u32,
+    ring: Rows,
+    seen: Rows,
+}
+
+/// The people of one camera.
+#[derive(Debug)]
+pub struct Tracker {
+    people: Vec<Person>,
+    facts: TrackerFacts,
+    person_len: usize,
+    keypoints: usize,
+    ring_len: usize,
+    taken: Vec<bool>,
+    matched: Vec<bool>,
+}
+
+impl Tracker {
+    /// Nobody followed yet.
+    pub fn new(spec: &Spec) -> Self {
+        let nowhere = Place { x: 0.0, y: 0.0, diagonal: 0.0 };
+        let people = (0..spec.people)
+            .map(|_| Person {
+                followed: false,
+                place: nowhere,
+                missed: 0,
+                ring: Rows::new(spec.ticks, spec.person_len),
+                seen: Rows::new(spec.ticks, 1),
+            })
+            .collect();
+        Self {
+            people,
+            facts: spec.tracker,
+            person_len: spec.person_len,
+            keypoints: spec.keypoints,
+            ring_len: spec.ticks * spec.person_len,
+            taken: vec![false; spec.people],
+            matched: vec![false; spec.people],
+        }
+    }
+
+    /// Places for people, followed or not.
+    pub fn places(&self) -> usize {
+        self.people.len()
+    }
+
+    /// True if somebody is followed in this place.
+    pub fn is_followed(&self, place: usize) -> bool {
+        self.people[place].followed
+    }
+
+    /// Ticks since the person in this place was last seen.
+    pub fn missed(&self, place: usize) -> u32 {
+        self.people[place].missed
+    }
+
+    /// Numbers in one person's ring.
+    pub fn ring_len(&self) -> usize {
+        self.ring_len
+    }
+
+    /// Copies one person's ring, oldest first, and sets the second of each pair in `mask` where they were seen.
+    pub fn read(&self, place: usize, into: &mut [f32], mask: &mut [f32]) {
+        let person = &self.people[place];
+        person.ring.read(into);
+        person.seen.read_strided(mask, 2, 1);
+    }
+
+    /// Forgets everybody.
+    pub fn clear(&mut self) {
+        for person in &mut self.people {
+            person.forget();
+        }
+    }
+
+    /// A missed tick: everybody's last entry once more.
+    pub fn repeat(&mut self) {
+        for person in &mut self.people {
+            person.ring.repeat();
+            person.seen.repeat();
+        }
+    }
+
+    /// One tick's detections, f32 `[P, F]`, best first; `aspect` is the picture's width over its height.
+    pub fn observe(&mut self, detections: &[f32], aspect: f32) {
+        let count = self.people.len();
+        self.taken.fill(false);
+        self.matched.fill(false);
+        let score = self.keypoints * 3 + 4;
+        let bounds = self.keypoints * 3;
+        let usable = |index: usize| detections[index * self.person_len + score] >= self.facts.min_score;
+        let place_of = |index: usize| {
+            let row = &detections[index * self.person_len..(index + 1) * self.person_len];
+            Place::new(&row[bounds..bounds + 4], aspect)
+        };
+
+        // Nearest pairs first.
+        loop {
+            let mut best: Option<(f32, usize, usize)> = None;
+            for (who, person) in self.people.iter().enumerate() {
+                if !person.followed || self.matched[who] {
+                    continue;
+                }
+                for index in (0..count).filter(|index| !self.taken[*index] && usable(*index)) {
+                    let affinity = person.place.affinity(place_of(index), person.missed, &self.facts);
+                    if affinity > best.map_or(0.0, |(affinity, ..)| affinity) {
+                        best = Some((affinity, who, index));
+                    }
+                }
+            }
+            let Some((_, who, index)) = best else { break };
+            self.matched[who] = true;
+            self.taken[index] = true;
+            let row = &detections[index * self.person_len..(index + 1) * self.person_len];
+            self.people[who].see(row, place_of(index));
+        }
+
+        // Those not matched were missed at this tick.
+        for (who, person) in self.people.iter_mut().enumerate() {
+            if person.followed && !self.matched[who] {
+                person.missed += 1;
+                if person.missed > self.facts.max_missed {
+                    person.forget();
+                } else {
+                    person.ring.push_zero();
+                    person.seen.push_zero();
+                }
+            }
+        }
+
+        // What is left over is somebody new.
+        for index in (0..count).filter(|index| usable(*index)) {
+            if self.taken[index] {
+                continue;
+            }
+            let free = self.people.iter().position(|person| !person.followed);
+            let longest_missed = || {
+                (0..self.people.len())
+                    .filter(|who| !self.matched[*who])
+                    .max_by_key(|who| (self.people[*who].missed, std::cmp::Reverse(*who)))
+            };
+            let Some(who) = free.or_else(longest_missed) else { continue };
+            self.matched[who] = true;
+            let row = &detections[index * self.person_len..(index + 1) * self.person_len];
+            let person = &mut self.people[who];
+            person.forget();
+            person.followed = true;
+            person.see(row, place_of(index));
+        }
+    }
+}
+
+impl Person {
+    fn see(&mut self, row: &[f32], place: Place) {
+        self.place = place;
+        self.missed = 0;
+        self.ring.push(row);
+        self.seen.push(&[1.0]);
+    }
+
+    fn forget(&mut self) {
+        self.followed = false;
+        self.missed = 0;
+        self.ring.clear();
+        self.seen.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::Classifier;
+    use crate::classifier::scripted::ScriptedClassifier;
+
+    const LEN: usize = 56;
+
+    fn tracker(people: usize) -> Tracker {
+        let mut spec = ScriptedClassifier::new().spec().clone();
+        spec.people = people;
+        spec.ticks = 4;
+        Tracker::new(&spec)
+    }
+
+    /// A detection whose first number names the person.
+    fn detection(name: f32, y: f32, x: f32) -> [f32; LEN] {
+        let mut row = [0.0; LEN];
+        row[0] = name;
+        row[51..56].copy_from_slice(&[y - 0.1, x - 0.05, y + 0.1, x + 0.05, 0.9]);
+        row
+    }
+
+    fn nobody() -> [f32; LEN] {
+        [0.0; LEN]
+    }
+
+    fn ring(tracker: &Tracker, place: usize) -> (Vec<f32>, Vec<f32>) {
+        let (mut ring, mut mask) = (vec![0.0; 4 * LEN], vec![0.0; 8]);
+        tracker.read(place, &mut ring, &mut mask);
+        let names = ring.chunks(LEN).map(|row| row[0]).collect();
+        (names, mask.chunks(2).map(|pair| pair[1]).collect())
+    }
+
+    #[test]
+    fn two_people_keep_their_rings_when_the_encoder_swaps_their_order() {
+        let mut tracker = tracker(2);
+        let (left, right) = (detection(1.0, 0.5, 0.2), detection(2.0, 0.5, 0.8));
+        tracker.observe(&[left, right].concat(), 1.0);
+        tracker.observe(&[right, left].concat(), 1.0);
+        assert_eq!(ring(&tracker, 0).0, [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(ring(&tracker, 1).0, [0.0, 0.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn a_person_lost_for_a_tick_is_found_again() {
+        let mut tracker = tracker(2);
+        tracker.observe(&[detection(1.0, 0.5, 0.5), nobody()].concat(), 1.0);
+        tracker.observe(&[nobody(), nobody()].concat(), 1.0);
+        tracker.observe(&[detection(1.0, 0.55, 0.5), nobody()].concat(), 1.0);
+        let (names, seen) = ring(&tracker, 0);
+        assert_eq!(names, [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(seen, [0.0, 1.0, 0.0, 1.0]);
+        assert!(!tracker.is_followed(1));
+    }
+
+    #[test]
+    fn somebody_unseen_for_long_is_forgotten() {
+        let mut tracker = tracker(1);
+        tracker.observe(&detection(1.0, 0.5, 0.5), 1.0);
+        for _ in 0..45 {
+            tracker.observe(&nobody(), 1.0);
+            assert!(tracker.is_followed(0));
+        }
+        tracker.observe(&nobody(), 1.0);
+        assert!(!tracker.is_followed(0));
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_place_of_the_one_just_missed_when_all_are_taken() {
+        let mut tracker = tracker(1);
+        tracker.observe(&detection(1.0, 0.2, 0.1), 1.0);
+        tracker.observe(&detection(2.0, 0.8, 0.9), 1.0);
+        let (names, seen) = ring(&tracker, 0);
+        assert_eq!(names, [0.0, 0.0, 0.0, 2.0]);
+        assert_eq!(seen, [0.0, 0.0, 0.0, 1.0], "the ring starts anew");
+    }
+
+    #[test]
+    fn a_faint_detection_is_nobody() {
+        let mut tracker = tracker(1);
+        let mut faint = detection(1.0, 0.5, 0.5);
+        faint[55] = 0.29;
+        tracker.observe(&faint, 1.0);
+        assert!(!tracker.is_followed(0));
+    }
+}
