@@ -1,0 +1,51 @@
+# Everything a person does with this repository. `make demo` and `make test` install what is missing first.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The bindings' build script needs OpenCV's place only where there is no opencv4.pc (Debian's partial packages).
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo $(shell uname -m)-linux-gnu)
+ifneq ($(shell pkg-config --exists opencv4 2>/dev/null && echo yes),yes)
+export OPENCV_LINK_LIBS ?= opencv_core,opencv_imgproc,opencv_imgcodecs,opencv_videoio
+export OPENCV_LINK_PATHS ?= /usr/lib/$(MULTIARCH)
+export OPENCV_INCLUDE_PATHS ?= /usr/include/opencv4,/usr/include/$(MULTIARCH)/opencv4
+endif
+export ORT_DYLIB_PATH ?= $(CURDIR)/.falld/libonnxruntime.so
+
+.PHONY: help demo test build check bench soak model setup-build setup-test
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 18
+
+demo: setup-build ## See falld raise an alert (SOURCE=rtsp://… | /dev/video0 | FILE for your own camera)
+	cargo build --release --locked
+	cargo run --release --locked --quiet --example demo -- $(if $(SOURCE),"$(SOURCE)")
+
+test: setup-test check ## Run every check and test
+	cargo test --locked --all-targets
+	cargo test --locked --doc
+	cargo test --locked --no-default-features
+
+check: setup-build ## Formatting, lints and documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+
+build: setup-build ## Build the release program
+	cargo build --release --locked
+
+bench: setup-test build ## Measure, against the Python loop and the bars (see docs/bench.md)
+	target/release/falld bench --model models/bundle --out docs/bench.md
+
+soak: setup-test ## The long tests: hours of replay, hundreds of kills
+	FALLD_SOAK=1 cargo test --locked --release -- --nocapture
+
+model: ## Make the model bundle anew (hours; see models/recipe/README.md)
+	$(MAKE) -C models/recipe model
+
+setup-build:
+	@deploy/setup.sh build
+
+setup-test:
+	@deploy/setup.sh test
