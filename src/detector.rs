@@ -24,19 +24,37 @@ const WAIT: Duration = Duration::from_millis(50);
 /// hiccup of the GPU; a second of failures at 15 fps is not.
 const MAX_FAILURES: u32 = 15;
 
+/// What a camera shows of its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Where it stands.
+    pub state: State,
+    /// Somebody climbs, whatever else is the matter.
+    pub climbing: bool,
+    /// A caregiver is on it.
+    pub acknowledged: bool,
+    /// The incident that is going on.
+    pub incident: Option<Uuid>,
+    /// False while it only watches.
+    pub armed: bool,
+}
+
 /// Where events and states go.
 pub trait Outlet: Send {
     /// Makes an event durable and lets it be published. May block for one commit.
     fn event(&mut self, event: Event);
-    /// The state that a camera shows has changed.
-    fn state(&mut self, camera: &str, state: State, armed: bool, at: Moment);
+    /// What a camera shows has changed.
+    fn shown(&mut self, camera: &str, shown: Shown);
+    /// A camera's frame has been scored for the first time.
+    fn first_score(&mut self, camera: &str);
 }
 
 /// What somebody wants of a running detector.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
-    /// A caregiver is on it: no escalation of what is happening on this camera.
-    Acknowledge(String),
+    /// A caregiver is on it: no escalation of what is happening on this camera. Names the incident, or means the
+    /// present one.
+    Acknowledge(String, Option<Uuid>),
     /// Try the whole road: an event of type `test`.
     Test(String),
     /// Decide again, or only watch.
@@ -66,7 +84,8 @@ pub struct Failed {
 struct Seen {
     last: Moment,
     lost: bool,
-    shown: Option<(State, bool)>,
+    scored: bool,
+    shown: Option<Shown>,
     incidents: HashMap<Class, Uuid>,
 }
 
@@ -98,7 +117,7 @@ impl<O: Outlet> Detector<O> {
     ) -> Self {
         let seen = inputs
             .iter()
-            .map(|_| Seen { last: clock.now(), lost: false, shown: None, incidents: HashMap::new() })
+            .map(|_| Seen { last: clock.now(), lost: false, scored: false, shown: None, incidents: HashMap::new() })
             .collect();
         let frames = Vec::with_capacity(engine.batch());
         let decisions = Vec::with_capacity(inputs.len());
@@ -171,6 +190,10 @@ impl<O: Outlet> Detector<O> {
         for camera in self.engine.last_batch() {
             let age = now.saturating_sub(self.seen[camera].last);
             self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
+            if !self.seen[camera].scored && self.engine.scores(camera).is_some() {
+                self.seen[camera].scored = true;
+                self.outlet.first_score(&self.inputs[camera].id);
+            }
         }
         Ok(true)
     }
@@ -209,8 +232,9 @@ impl<O: Outlet> Detector<O> {
         let now = self.clock.now();
         let at = Ledger { captured: now, scored: now, decided: now };
         match order {
-            Order::Acknowledge(id) => {
+            Order::Acknowledge(id, incident) => {
                 if let Some(camera) = self.find(&id)
+                    && incident.is_none_or(|incident| self.seen[camera].incidents.values().any(|it| *it == incident))
                     && let Some(transition) = self.engine.acknowledge(camera, now)
                 {
                     self.tell(camera, transition, at);
@@ -260,10 +284,23 @@ impl<O: Outlet> Detector<O> {
     /// Shows each camera's state when it has changed.
     fn show(&mut self) {
         for (camera, seen) in self.seen.iter_mut().enumerate() {
-            let now = (self.engine.state(camera), self.engine.armed(camera));
-            if seen.shown != Some(now) {
-                seen.shown = Some(now);
-                self.outlet.state(&self.inputs[camera].id, now.0, now.1, self.clock.now());
+            let policy = self.engine.policy(camera);
+            let state = policy.state();
+            let class = match state {
+                State::Down | State::LongLie => Some(Class::Fall),
+                State::Climbing => Some(Class::Climb),
+                State::Clear | State::Suspect | State::Recovered => None,
+            };
+            let shown = Shown {
+                state,
+                climbing: policy.climbing(),
+                acknowledged: policy.acknowledged(),
+                incident: class.and_then(|class| seen.incidents.get(&class).copied()),
+                armed: self.engine.armed(camera),
+            };
+            if seen.shown != Some(shown) {
+                seen.shown = Some(shown);
+                self.outlet.shown(&self.inputs[camera].id, shown);
             }
         }
     }

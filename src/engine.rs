@@ -8,7 +8,7 @@
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
 use crate::clip::{Clip, Continuity};
 use crate::config::PolicyConfig;
-use crate::event::policy::{Policy, Scores, State, Transition};
+use crate::event::policy::{Policy, Scores, Transition};
 use crate::frame::{Frame, Moment};
 
 /// What the policy decided for one camera.
@@ -98,9 +98,9 @@ impl Engine {
         self.batch
     }
 
-    /// Where a camera stands.
-    pub fn state(&self, camera: usize) -> State {
-        self.watches[camera].policy.state()
+    /// A camera's policy, to be shown.
+    pub fn policy(&self, camera: usize) -> &Policy {
+        &self.watches[camera].policy
     }
 
     /// The last scores of a camera, if its clip has been scored since it was cleared.
