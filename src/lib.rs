@@ -14,4 +14,6 @@ pub mod config;
 pub mod event;
 pub mod frame;
 pub mod metrics;
+pub mod mqtt;
 pub mod slot;
+pub mod store;
