@@ -1,5 +1,6 @@
 //! What falld tells people: the event, its type, and the ledger of how fast it travelled.
 
+pub mod payload;
 pub mod policy;
 
 use crate::frame::Moment;
@@ -23,6 +24,11 @@ impl Class {
             Self::Fall => "fall",
             Self::Climb => "climb",
         }
+    }
+
+    /// The class that `text` names.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Fall, Self::Climb].into_iter().find(|class| class.as_str() == text)
     }
 }
 
@@ -58,6 +64,15 @@ impl EventType {
             Self::Acknowledged => "acknowledged",
             Self::Test => "test",
         }
+    }
+
+    /// Every type, in the order of the payload's schema.
+    pub const ALL: [Self; 7] =
+        [Self::Fall, Self::LongLie, Self::Recovered, Self::Climb, Self::ClimbEnded, Self::Acknowledged, Self::Test];
+
+    /// The type that `text` names.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.as_str() == text)
     }
 
     /// True for the types that call somebody: they are what `replay` prints and what a cooldown bounds.

@@ -54,12 +54,18 @@ impl Frame {
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
+    wall: fn() -> SystemTime,
 }
 
 impl Clock {
     /// Starts the monotonic clock now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self::with_wall(SystemTime::now)
+    }
+
+    /// Starts the monotonic clock now, with another wall clock: for tests in which wall time jumps.
+    pub fn with_wall(wall: fn() -> SystemTime) -> Self {
+        Self { start: Instant::now(), wall }
     }
 
     /// Time since the start.
@@ -75,7 +81,7 @@ impl Clock {
     /// The wall-clock time that belongs to `moment`, by what the wall clock says now.
     pub fn wall(&self, moment: Moment) -> SystemTime {
         let now = self.now();
-        let wall = SystemTime::now();
+        let wall = (self.wall)();
         if moment <= now {
             wall.checked_sub(now - moment).unwrap_or(UNIX_EPOCH)
         } else {

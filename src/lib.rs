@@ -18,6 +18,8 @@ pub mod engine;
 pub mod event;
 pub mod frame;
 pub mod metrics;
+pub mod mqtt;
 pub mod probe;
 pub mod slot;
+pub mod store;
 pub mod tracker;

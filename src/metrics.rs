@@ -105,6 +105,8 @@ pub struct Metrics {
     pub broker_connected: Gauge,
     /// 1 while the store cannot be written and events live in memory alone.
     pub store_degraded: Gauge,
+    /// Events given up because the store stayed unwritable and memory was full. Anything but zero is a broken promise.
+    pub events_lost: Counter,
 }
 
 fn latency() -> Histogram {
@@ -151,6 +153,8 @@ impl Metrics {
         let outbox_depth = gauge("outbox_depth", "Events not yet acknowledged by the broker");
         let broker_connected = gauge("broker_connected", "1 while the broker is connected");
         let store_degraded = gauge("store_degraded", "1 while the store cannot be written");
+        let events_lost = Counter::default();
+        registry.register("events_lost", "Events given up: store unwritable and memory full", events_lost.clone());
         let outbox_oldest_age = FloatGauge::default();
         registry.register_with_unit(
             "outbox_oldest_age",
@@ -173,6 +177,7 @@ impl Metrics {
             outbox_oldest_age,
             broker_connected,
             store_degraded,
+            events_lost,
         }
     }
 

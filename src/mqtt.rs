@@ -1,0 +1,244 @@
+//! Delivery over MQTT 5: publishes what the store holds until the broker has it, and hears commands.
+//!
+//! ```text
+//! store ──notices──▶ driver (delivery: what to publish when) ──▶ link (connection) ──▶ broker
+//!                       ▲ telemetry        │ commands → app        │
+//!                       └──────────────────┴───────────── events ◀─┘
+//! ```
+//!
+//! Two tasks. The link polls the client and does nothing else, because a poll that is cut off loses packets; it ends
+//! and begins connections, for ever, with backoff. The driver owns all state: it waits in one place, and a synchronous
+//! machine ([`delivery`]) decides. Nothing here waits on a disk, and nobody waits for anything here.
+//!
+//! Consumers may see an event twice, always with the same id: after a lost acknowledgement nobody can know. Absent on
+//! purpose: QoS 2 (it would not make the chain beyond the broker exactly-once) and the client's own queue for events.
+
+mod command;
+mod delivery;
+mod driver;
+mod link;
+mod telemetry;
+mod topic;
+
+use crate::config::MqttConfig;
+use crate::frame::{Clock, Moment};
+use crate::metrics::Metrics;
+use crate::store::Outbox;
+pub use command::{Command, Order, parse as parse_command};
+use driver::Driver;
+use link::Link;
+use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::{AsyncClient, Event};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+pub use telemetry::{CameraState, Facts, Fall, Picture, Telemetry};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+pub use topic::Topics;
+
+/// What is wrong with the configured connection. Each text names key, value and mend.
+#[derive(Debug, thiserror::Error)]
+pub enum MqttError {
+    /// A file cannot be used.
+    #[error("{key} = {}: {error}. Correct the path, or let falld's user read the file", path.display())]
+    File {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// A certificate without its key, or the other way round.
+    #[error("mqtt.tls.cert and mqtt.tls.key belong together: set both or none")]
+    HalfAnIdentity,
+    /// The broker did not accept us.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+/// How patient delivery is. The defaults suit a house; tests shorten them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// First pause between two connections; doubles, with jitter.
+    pub backoff_min: Duration,
+    /// Longest pause between two connections.
+    pub backoff_max: Duration,
+    /// Silence after a publish that means a stalled broker: the connection is begun anew.
+    pub answer: Duration,
+    /// First pause after the broker refused an event; doubles.
+    pub retry_min: Duration,
+    /// Longest pause after the broker refused an event.
+    pub retry_max: Duration,
+    /// Between two health messages.
+    pub health_every: Duration,
+    /// Time for the outbox to drain at shutdown.
+    pub grace: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            backoff_min: Duration::from_millis(250),
+            backoff_max: Duration::from_secs(30),
+            answer: Duration::from_secs(20),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+            health_every: Duration::from_secs(30),
+            grace: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What delivery is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The broker.
+    pub config: MqttConfig,
+    /// The device's id.
+    pub device: String,
+    /// What waits, from [`crate::store::Store::outbox`].
+    pub outbox: Outbox,
+    /// State and health.
+    pub telemetry: Telemetry,
+    /// Where commands go; bounded, and a full channel refuses the command.
+    pub commands: mpsc::Sender<Command>,
+    /// The daemon's numbers.
+    pub metrics: Arc<Metrics>,
+    /// The daemon's clock.
+    pub clock: Clock,
+    /// Cancelled after the detector has finished: the outbox drains, `offline` goes out, the task ends.
+    pub shutdown: CancellationToken,
+    /// Patience.
+    pub tuning: Tuning,
+}
+
+/// The running delivery.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Ends after a shutdown.
+    pub task: JoinHandle<()>,
+    progress: Progress,
+}
+
+/// Last signs of life, for a watchdog. Waiting for an absent broker is life.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    driver: Arc<AtomicU64>,
+    link: Arc<AtomicU64>,
+    link_limit: Duration,
+}
+
+impl Delivery {
+    /// A handle for the watchdog that outlives this one.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+impl Progress {
+    /// The task that has hung for too long at `now`, if one has.
+    pub fn stalled(&self, now: Moment) -> Option<&'static str> {
+        let late = |stamp: &AtomicU64, limit: Duration| {
+            now.saturating_sub(Moment::from_micros(stamp.load(Ordering::Relaxed))) > limit
+        };
+        // The driver wakes every second whatever happens.
+        if late(&self.driver, Duration::from_secs(10)) {
+            return Some("mqtt driver");
+        }
+        late(&self.link, self.link_limit).then_some("mqtt connection")
+    }
+}
+
+/// Starts delivery on the current tokio runtime. Fails only on a configuration that cannot work.
+pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
+    for warning in check(&parts.config, &parts.device)? {
+        tracing::warn!("{warning}");
+    }
+    let topics = Topics::new(&parts.config.base, &parts.device);
+    // Small on purpose: a flood of messages waits in the socket, not in our memory.
+    let (sender, events) = mpsc::channel(64);
+    let now = u64::try_from(parts.clock.now().as_micros()).unwrap_or(u64::MAX);
+    let keep_alive = Duration::from_secs(parts.config.keep_alive_s.max(1).into());
+    let progress = Progress {
+        driver: Arc::new(now.into()),
+        link: Arc::new(now.into()),
+        link_limit: keep_alive * 3 + parts.tuning.backoff_max + Duration::from_secs(15),
+    };
+    let stop = CancellationToken::new();
+    let link = Link {
+        config: parts.config.clone(),
+        device: parts.device.clone(),
+        topics: topics.clone(),
+        clock: parts.clock,
+        tuning: parts.tuning,
+        events: sender,
+        stop: stop.clone(),
+        progress: progress.link.clone(),
+    };
+    let driver = Driver::new(parts, topics, events, stop, progress.driver.clone());
+    let task = tokio::spawn(async move {
+        let link = tokio::spawn(link.run());
+        driver.run().await;
+        // A panic in the link aborts the daemon; there is nothing to add here.
+        let _ended = link.await;
+    });
+    Ok(Delivery { task, progress })
+}
+
+/// Looks whether the configured files can be used, without connecting. Gives warnings.
+pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError> {
+    link::options(config, device, &Topics::new(&config.base, device))?;
+    let mut warnings = Vec::new();
+    let secrets = [
+        ("mqtt.password_file", Some(&config.password_file)),
+        ("mqtt.tls.key", config.tls.as_ref().map(|tls| &tls.key)),
+    ];
+    for (key, path) in secrets {
+        let Some(path) = path else { continue };
+        let Ok(metadata) = std::fs::metadata(path) else { continue };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            warnings.push(format!("{key} = {path}: others can read it (mode {mode:03o}); chmod 600 {path}"));
+        }
+    }
+    if config.tls.is_none()
+        && !config.username.is_empty()
+        && !matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    {
+        warnings.push(format!("mqtt.host = {}: the password travels unencrypted; set mqtt.tls", config.host));
+    }
+    Ok(warnings)
+}
+
+/// Connects once under another client id and disconnects: for `doctor`. Gives the time it took.
+pub async fn probe(config: &MqttConfig, device: &str) -> Result<Duration, MqttError> {
+    let begun = std::time::Instant::now();
+    let mut config = config.clone();
+    config.client_id = format!("{}-doctor", link::client_id(&config, device));
+    config.session_expiry_s = 0;
+    // Its will would say `offline` in the daemon's name.
+    let topics = Topics::new(&config.base, &format!("{device}-doctor"));
+    let mut options = link::options(&config, device, &topics)?;
+    options.set_clean_start(true);
+    let (client, mut eventloop) = AsyncClient::new(options, 4);
+    loop {
+        match eventloop.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => break,
+            Ok(_) => {}
+            Err(error) => return Err(MqttError::Unreachable(link::explain(&error, &config))),
+        }
+    }
+    let took = begun.elapsed();
+    // The goodbye keeps the will from being published; whether it arrives changes nothing else.
+    if client.try_disconnect().is_ok() {
+        let goodbye = async { while eventloop.poll().await.is_ok() {} };
+        let _late = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
+    }
+    Ok(took)
+}

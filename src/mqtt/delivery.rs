@@ -1,0 +1,314 @@
+//! Decides what to publish when: a state machine without a clock, a socket or a disk of its own.
+//!
+//! * At most one event is on its way at a time, over all cameras: a packet id cannot be mistaken.
+//! * Each camera has a lane; within it events keep their order. Between lanes the oldest event goes first, so a lane
+//!   that the broker refuses (an ACL, a quota) waits for its next try and holds up nobody else.
+//! * An event is done when the broker says so. A lost connection, an error reason or silence means: again.
+//! * A lane holds few events in memory. What does not fit is read from the store when its turn comes.
+
+use crate::frame::Moment;
+use crate::store::Row;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events of one camera that are held in memory, about 500 bytes each.
+pub(crate) const LANE: usize = 32;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// The broker has accepted us.
+    Connected,
+    /// The connection is gone, and with it what was on its way.
+    Disconnected,
+    /// A new event, durable now.
+    Stored(Arc<Row>),
+    /// Cameras that have undelivered events.
+    Lanes(Vec<String>),
+    /// The oldest events of a camera.
+    Loaded { camera: String, rows: Vec<Arc<Row>>, complete: bool },
+    /// The store could not be read.
+    LoadFailed { camera: String },
+    /// The client handed the event to the socket under this packet id.
+    HandedOver { pkid: u16 },
+    /// The client would not take the event now.
+    NotSent,
+    /// The broker's word for a packet id; the error is its reason.
+    Answered { pkid: u16, verdict: Result<(), String> },
+    /// Time passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Hand this event to the client, QoS 1.
+    Publish(Arc<Row>),
+    /// Tell the store.
+    Delivered { row: Arc<Row>, sent: Moment, acknowledged: Moment },
+    /// Read from the store.
+    Load { camera: String, after: u64 },
+    /// Ask the store for cameras that wait.
+    Survey,
+    /// The broker keeps silent: give this connection up.
+    Reconnect,
+    /// The broker refuses a camera's events. Said on the first refusal only.
+    Refused { camera: String, reason: String },
+    /// The broker takes them again.
+    Accepted { camera: String },
+}
+
+/// The machine's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Silence after a publish that means a stalled broker.
+    pub(crate) answer: Duration,
+    /// First pause after a refusal; doubles.
+    pub(crate) retry_min: Duration,
+    /// Longest pause after a refusal.
+    pub(crate) retry_max: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    queue: VecDeque<Arc<Row>>,
+    /// The queue holds everything that waits.
+    complete: bool,
+    loading: bool,
+    /// An event came while the store was being read: it may be in the answer or not.
+    missed: bool,
+    /// Highest number that left this lane.
+    done: u64,
+    /// Failed tries of the head.
+    failures: u32,
+    blocked_until: Option<Moment>,
+    refused: bool,
+}
+
+#[derive(Debug)]
+struct OnItsWay {
+    camera: String,
+    row: Arc<Row>,
+    sent: Moment,
+    pkid: Option<u16>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    patience: Patience,
+    connected: bool,
+    surveyed: bool,
+    on_its_way: Option<OnItsWay>,
+    lanes: BTreeMap<String, Lane>,
+    /// No publish before this: the client had no room.
+    pause_until: Option<Moment>,
+}
+
+impl Delivery {
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            connected: false,
+            surveyed: false,
+            on_its_way: None,
+            lanes: BTreeMap::new(),
+            pause_until: None,
+        }
+    }
+
+    /// What to do at the very start.
+    pub(crate) fn start(&self) -> Vec<Action> {
+        vec![Action::Survey]
+    }
+
+    /// Takes in what happened at `now`; says what to do, in order.
+    pub(crate) fn apply(&mut self, input: Input, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.expire(now);
+        match input {
+            Input::Connected => {
+                self.connected = true;
+                self.on_its_way = None;
+                self.pause_until = None;
+                // Rights may have changed with the connection.
+                self.lanes.values_mut().for_each(|lane| lane.blocked_until = None);
+            }
+            Input::Disconnected => {
+                self.connected = false;
+                self.fail_on_its_way();
+            }
+            Input::Stored(row) => self.stored(row),
+            Input::Lanes(cameras) => {
+                self.surveyed = true;
+                for camera in cameras {
+                    self.lanes.entry(camera).or_insert_with(Lane::unread);
+                }
+                // Whoever was not named has nothing older than what came by itself.
+            }
+            Input::Loaded { camera, rows, complete } => self.loaded(&camera, rows, complete),
+            Input::LoadFailed { camera } => {
+                if let Some(lane) = self.lanes.get_mut(&camera) {
+                    lane.loading = false;
+                    lane.blocked_until = Some(now + self.patience.retry_min);
+                }
+            }
+            Input::HandedOver { pkid } => {
+                if let Some(event) = &mut self.on_its_way {
+                    event.sent = now;
+                    event.pkid = Some(pkid);
+                }
+            }
+            Input::NotSent => {
+                self.on_its_way = None;
+                self.pause_until = Some(now + self.patience.retry_min);
+            }
+            Input::Answered { pkid, verdict } => actions.extend(self.answered(pkid, verdict, now)),
+            Input::Tick => {}
+        }
+        actions.extend(self.overdue(now));
+        actions.extend(self.reads());
+        actions.extend(self.next(now).map(Action::Publish));
+        actions
+    }
+
+    /// When to call with [`Input::Tick`] at the latest.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let answer = self.on_its_way.as_ref().map(|event| event.sent + self.patience.answer);
+        let retries = self.lanes.values().filter_map(|lane| lane.blocked_until);
+        retries.chain(answer).chain(self.pause_until).min()
+    }
+
+    /// True if nothing waits that a connection could deliver now.
+    pub(crate) fn drained(&self) -> bool {
+        self.surveyed
+            && self.on_its_way.is_none()
+            && self.lanes.values().all(|lane| lane.refused || (lane.complete && lane.queue.is_empty()))
+    }
+
+    /// The oldest event that waits and is known here.
+    pub(crate) fn oldest(&self) -> Option<&Row> {
+        self.lanes.values().filter_map(|lane| lane.queue.front()).min_by_key(|row| row.seq).map(Arc::as_ref)
+    }
+
+    fn stored(&mut self, row: Arc<Row>) {
+        let surveyed = self.surveyed;
+        // Before the survey a lane may have older events in the store.
+        let lane = self
+            .lanes
+            .entry(row.camera.clone())
+            .or_insert_with(|| if surveyed { Lane::empty() } else { Lane::unread() });
+        lane.missed |= lane.loading;
+        if lane.complete && lane.queue.len() < LANE {
+            lane.queue.push_back(row);
+        } else {
+            lane.complete = false;
+        }
+    }
+
+    fn loaded(&mut self, camera: &str, rows: Vec<Arc<Row>>, complete: bool) {
+        let Some(lane) = self.lanes.get_mut(camera) else { return };
+        lane.loading = false;
+        let last = lane.queue.back().map_or(lane.done, |row| row.seq);
+        lane.queue.extend(rows.into_iter().filter(|row| row.seq > last));
+        lane.complete = complete && !lane.missed;
+    }
+
+    fn answered(&mut self, pkid: u16, verdict: Result<(), String>, now: Moment) -> Option<Action> {
+        if self.on_its_way.as_ref()?.pkid != Some(pkid) {
+            return None;
+        }
+        let OnItsWay { camera, row, sent, .. } = self.on_its_way.take()?;
+        let lane = self.lanes.get_mut(&camera)?;
+        match verdict {
+            Ok(()) => {
+                lane.queue.pop_front();
+                lane.done = row.seq;
+                lane.failures = 0;
+                lane.blocked_until = None;
+                // `Accepted` follows from `overdue` below, so that one input still gives its actions in order.
+                Some(Action::Delivered { row, sent, acknowledged: now })
+            }
+            Err(reason) => {
+                let pause = self.patience.retry_min.saturating_mul(1 << lane.failures.min(16));
+                lane.blocked_until = Some(now + pause.min(self.patience.retry_max));
+                lane.failures = lane.failures.saturating_add(1);
+                let first = !std::mem::replace(&mut lane.refused, true);
+                first.then_some(Action::Refused { camera, reason })
+            }
+        }
+    }
+
+    /// A silent broker, and lanes that the broker takes again.
+    fn overdue(&mut self, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (camera, lane) in &mut self.lanes {
+            if lane.refused && lane.failures == 0 {
+                lane.refused = false;
+                actions.push(Action::Accepted { camera: camera.clone() });
+            }
+        }
+        if self.on_its_way.as_ref().is_some_and(|event| now >= event.sent + self.patience.answer) {
+            self.connected = false;
+            self.fail_on_its_way();
+            actions.push(Action::Reconnect);
+        }
+        actions
+    }
+
+    /// An event that takes the connection with it moves behind the others' heads, or it would hold them up for ever.
+    fn fail_on_its_way(&mut self) {
+        if let Some(lane) = self.on_its_way.take().and_then(|event| self.lanes.get_mut(&event.camera)) {
+            lane.failures = lane.failures.saturating_add(1);
+        }
+    }
+
+    fn expire(&mut self, now: Moment) {
+        let pauses = self.lanes.values_mut().map(|lane| &mut lane.blocked_until).chain([&mut self.pause_until]);
+        for pause in pauses.filter(|pause| pause.is_some_and(|until| now >= until)) {
+            *pause = None;
+        }
+    }
+
+    fn reads(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (camera, lane) in &mut self.lanes {
+            if lane.complete || lane.loading || !lane.queue.is_empty() || lane.blocked_until.is_some() {
+                continue;
+            }
+            lane.loading = true;
+            lane.missed = false;
+            actions.push(Action::Load { camera: camera.clone(), after: lane.done });
+        }
+        actions
+    }
+
+    fn next(&mut self, now: Moment) -> Option<Arc<Row>> {
+        if !self.connected || self.on_its_way.is_some() || self.pause_until.is_some() {
+            return None;
+        }
+        let open = self.lanes.iter().filter(|(_, lane)| lane.blocked_until.is_none()).filter_map(|(camera, lane)| {
+            let row = lane.queue.front()?;
+            Some(((lane.failures, row.seq), camera, row.clone()))
+        });
+        let (_, camera, row) = open.min_by_key(|(rank, ..)| *rank)?;
+        self.on_its_way = Some(OnItsWay { camera: camera.clone(), row: row.clone(), sent: now, pkid: None });
+        Some(row)
+    }
+}
+
+impl Lane {
+    /// Nothing waits.
+    fn empty() -> Self {
+        Self { complete: true, ..Self::default() }
+    }
+
+    /// What waits is in the store alone.
+    fn unread() -> Self {
+        Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,386 @@
+//! The task that owns all delivery state: waits in one place ([`Driver::wait`]), acts in another ([`Driver::act`]).
+
+use crate::event::payload::SCHEMA;
+use crate::frame::Moment;
+use crate::mqtt::command::{self, ReplyTo, Response};
+use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
+use crate::mqtt::link::LinkEvent;
+use crate::mqtt::telemetry::DeliveryFacts;
+use crate::mqtt::{Parts, Topics};
+use crate::store::{Notice, Receipt, Row};
+use rumqttc::v5::AsyncClient;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Filter, Publish, PublishProperties, RetainForwardRule};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// The driver wakes at least so often: for the watchdog, and for gauges that age.
+const TICK: Duration = Duration::from_secs(1);
+
+pub(super) struct Driver {
+    parts: Parts,
+    topics: Topics,
+    events: mpsc::Receiver<LinkEvent>,
+    stop: CancellationToken,
+    progress: Arc<AtomicU64>,
+    machine: Delivery,
+    connection: Option<Connection>,
+    connects: u64,
+    /// The last trouble that was said, so that it is said once.
+    trouble: Option<String>,
+    /// Nobody subscribed to a camera's events: said once.
+    unheard: bool,
+    next_health: Moment,
+    /// Set by the shutdown: when draining ends at the latest.
+    drain_until: Option<Moment>,
+    store_gone: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: AsyncClient,
+    give_up: Arc<Notify>,
+}
+
+enum Wake {
+    Link(Option<LinkEvent>),
+    Store(Option<Notice>),
+    Telemetry,
+    Time,
+    Shutdown,
+}
+
+/// One message that is not an event.
+struct Note {
+    topic: String,
+    payload: Vec<u8>,
+    retain: bool,
+    properties: PublishProperties,
+}
+
+fn json(expiry: Option<Duration>) -> PublishProperties {
+    PublishProperties {
+        payload_format_indicator: Some(1),
+        message_expiry_interval: expiry.map(|expiry| u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX)),
+        content_type: Some("application/json".into()),
+        user_properties: vec![("schema".into(), SCHEMA.to_string())],
+        ..PublishProperties::default()
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        parts: Parts,
+        topics: Topics,
+        events: mpsc::Receiver<LinkEvent>,
+        stop: CancellationToken,
+        progress: Arc<AtomicU64>,
+    ) -> Self {
+        let Parts { tuning, .. } = &parts;
+        let patience = Patience { answer: tuning.answer, retry_min: tuning.retry_min, retry_max: tuning.retry_max };
+        Self {
+            machine: Delivery::new(patience),
+            parts,
+            topics,
+            events,
+            stop,
+            progress,
+            connection: None,
+            connects: 0,
+            trouble: None,
+            unheard: false,
+            next_health: Moment::ZERO,
+            drain_until: None,
+            store_gone: false,
+        }
+    }
+
+    /// Runs until a shutdown is complete.
+    pub(super) async fn run(mut self) {
+        for action in self.machine.start() {
+            self.act(action);
+        }
+        while !self.finished() {
+            let wake = self.wait().await;
+            let now = self.parts.clock.now();
+            self.progress.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            match wake {
+                // The link ends only after the driver has.
+                Wake::Link(None) => return,
+                Wake::Link(Some(event)) => self.link(event, now),
+                Wake::Store(Some(notice)) => self.store(notice, now),
+                Wake::Store(None) => self.store_gone = true,
+                Wake::Telemetry => self.states(false),
+                Wake::Time => self.tick(now),
+                Wake::Shutdown => self.drain_until = Some(now + self.parts.tuning.grace),
+            }
+        }
+        self.goodbye().await;
+    }
+
+    /// The only place that waits. Every branch may be cut off without a loss.
+    async fn wait(&mut self) -> Wake {
+        let now = self.parts.clock.now();
+        let until = [self.machine.deadline(), self.drain_until].into_iter().flatten().min();
+        let pause = until.map_or(TICK, |until| until.saturating_sub(now).min(TICK));
+        tokio::select! {
+            event = self.events.recv() => Wake::Link(event),
+            notice = self.parts.outbox.notice(), if !self.store_gone => Wake::Store(notice),
+            () = self.parts.telemetry.changed() => Wake::Telemetry,
+            () = self.parts.shutdown.cancelled(), if self.drain_until.is_none() => Wake::Shutdown,
+            () = tokio::time::sleep(pause) => Wake::Time,
+        }
+    }
+
+    fn finished(&mut self) -> bool {
+        let Some(until) = self.drain_until else { return false };
+        let now = self.parts.clock.now();
+        // Events that were stored before the shutdown may still be in the channel.
+        while let Some(notice) = self.parts.outbox.try_notice() {
+            self.store(notice, now);
+        }
+        now >= until || self.connection.is_none() || self.machine.drained()
+    }
+
+    fn feed(&mut self, input: Input, now: Moment) {
+        for action in self.machine.apply(input, now) {
+            self.act(action);
+        }
+    }
+
+    fn store(&mut self, notice: Notice, now: Moment) {
+        let input = match notice {
+            Notice::Stored(row) => Input::Stored(row),
+            Notice::Lanes(cameras) => Input::Lanes(cameras),
+            Notice::Loaded { camera, rows, complete } => Input::Loaded { camera, rows, complete },
+            Notice::LoadFailed { camera } => Input::LoadFailed { camera },
+        };
+        self.feed(input, now);
+    }
+
+    fn link(&mut self, event: LinkEvent, now: Moment) {
+        match event {
+            LinkEvent::Connected { client, give_up, session_present } => {
+                self.connection = Some(Connection { client, give_up });
+                self.connected(session_present, now);
+            }
+            LinkEvent::Lost { reason } => {
+                self.connection = None;
+                self.parts.metrics.broker_connected.set(0);
+                if self.trouble.as_ref() != Some(&reason) {
+                    tracing::warn!(
+                        reason,
+                        waiting = self.parts.outbox.depth(),
+                        "broker lost; events wait in the store"
+                    );
+                    self.trouble = Some(reason);
+                }
+                self.feed(Input::Disconnected, now);
+            }
+            LinkEvent::HandedOver { pkid } => self.feed(Input::HandedOver { pkid }, now),
+            LinkEvent::Answered { pkid, verdict, unheard } => {
+                if unheard && !std::mem::replace(&mut self.unheard, true) {
+                    tracing::warn!("the broker took an event that nobody subscribes to: no one was told");
+                }
+                self.unheard &= unheard;
+                self.feed(Input::Answered { pkid, verdict }, now);
+            }
+            LinkEvent::Unsubscribed { reason } => {
+                tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
+            }
+            LinkEvent::Message(publish) => self.message(&publish),
+            LinkEvent::Closed => self.connection = None,
+        }
+    }
+
+    fn connected(&mut self, session_present: bool, now: Moment) {
+        self.connects += 1;
+        self.trouble = None;
+        self.parts.metrics.broker_connected.set(1);
+        let broker = format!("{}:{}", self.parts.config.host, self.parts.config.port);
+        tracing::info!(broker, session_present, waiting = self.parts.outbox.depth(), "broker connected");
+        // An alert goes before everything else.
+        self.feed(Input::Connected, now);
+        let filter = Filter {
+            path: self.topics.commands(),
+            qos: QoS::AtLeastOnce,
+            nolocal: true,
+            // Keeps the mark on live retained messages too, so that they are recognised and refused.
+            preserve_retain: true,
+            retain_forward_rule: RetainForwardRule::Never,
+        };
+        if let Some(Connection { client, .. }) = &self.connection
+            && let Err(error) = client.try_subscribe_many([filter])
+        {
+            tracing::warn!(%error, "no room to subscribe: commands will not arrive");
+        }
+        self.status("online");
+        self.states(true);
+        self.health(now);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Publish(row) => self.publish_event(&row),
+            Action::Delivered { row, sent, acknowledged } => self.delivered(&row, sent, acknowledged),
+            Action::Load { camera, after } => self.parts.outbox.load(&camera, after, LANE),
+            Action::Survey => self.parts.outbox.survey(),
+            Action::Reconnect => {
+                if let Some(connection) = self.connection.take() {
+                    connection.give_up.notify_one();
+                }
+            }
+            Action::Refused { camera, reason } => tracing::error!(
+                camera,
+                reason,
+                topic = self.topics.event(&camera),
+                "the broker refuses this camera's events; they are kept and tried again (check the broker's ACL)"
+            ),
+            Action::Accepted { camera } => tracing::info!(camera, "the broker takes this camera's events again"),
+        }
+    }
+
+    fn publish_event(&mut self, row: &Row) {
+        let now = self.parts.clock.now();
+        let sent = self.connection.as_ref().is_some_and(|connection| {
+            serde_json::to_vec(&row.payload(now, &self.parts.clock)).is_ok_and(|payload| {
+                let topic = self.topics.event(&row.camera);
+                let client = &connection.client;
+                client.try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, json(None)).is_ok()
+            })
+        });
+        if sent {
+            if let Some(decided) = row.decided() {
+                self.parts.metrics.decision_to_publish.observe(now.saturating_sub(decided).as_secs_f64());
+            }
+        } else {
+            // Gives no further publish before its pause is over, so this does not call itself again.
+            self.feed(Input::NotSent, now);
+        }
+    }
+
+    fn delivered(&mut self, row: &Row, sent: Moment, acknowledged: Moment) {
+        let clock = &self.parts.clock;
+        let receipt = Receipt {
+            seq: row.seq,
+            stored_us: row.times.stored,
+            published_us: row.unix_us(sent, clock),
+            acknowledged_us: row.unix_us(acknowledged, clock),
+        };
+        self.parts.outbox.delivered(receipt);
+        let to_ack = acknowledged.saturating_sub(sent);
+        self.parts.metrics.publish_to_ack.observe(to_ack.as_secs_f64());
+        let millis = |from: i64, to: i64| (to - from) as f64 / 1000.0;
+        tracing::info!(
+            event_id = %row.id,
+            seq = row.seq,
+            camera = row.camera,
+            r#type = row.event.as_str(),
+            class = row.class.as_str(),
+            score = row.score,
+            latency_ms = millis(row.times.captured, receipt.acknowledged_us),
+            decided_to_published_ms = millis(row.times.decided, receipt.published_us),
+            published_to_acknowledged_ms = to_ack.as_secs_f64() * 1000.0,
+            "event delivered"
+        );
+    }
+
+    fn message(&mut self, publish: &Publish) {
+        let topic = String::from_utf8_lossy(&publish.topic);
+        let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
+        let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
+            tracing::info!(camera, order = ?command.order, "command");
+            self.parts.commands.try_send(command).map_err(|_| "too many commands at once".to_owned())
+        });
+        if let Err(reason) = &outcome {
+            tracing::warn!(camera, reason, "command refused");
+        }
+        let Some(ReplyTo { topic, correlation }) = command::reply_to(publish, &self.topics) else { return };
+        let response = Response::new(&camera, outcome.as_ref().map(|()| ()).map_err(String::as_str));
+        let Ok(payload) = serde_json::to_vec(&response) else { return };
+        let correlation_data = correlation.map(Into::into);
+        let properties = PublishProperties { correlation_data, ..json(Some(Duration::from_secs(60))) };
+        // A response that finds no room is lost, as QoS 0 messages may be.
+        let _sent = self.send(Note { topic, payload, retain: false, properties });
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.feed(Input::Tick, now);
+        self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
+        self.states(false);
+        if now >= self.next_health {
+            self.health(now);
+        }
+    }
+
+    fn oldest(&self, now: Moment) -> Moment {
+        self.machine.oldest().map_or(Moment::ZERO, |row| row.age(now, &self.parts.clock))
+    }
+
+    fn status(&self, status: &str) {
+        let properties = PublishProperties {
+            payload_format_indicator: Some(1),
+            content_type: Some("text/plain".into()),
+            ..PublishProperties::default()
+        };
+        // A full queue means that the connection hangs; the next one says it again.
+        let _sent = self.send(Note { topic: self.topics.status(), payload: status.into(), retain: true, properties });
+    }
+
+    fn states(&self, all: bool) {
+        if self.connection.is_none() {
+            return;
+        }
+        self.parts.telemetry.publish(all, |camera, payload| {
+            self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties: json(None) })
+        });
+    }
+
+    fn health(&mut self, now: Moment) {
+        self.next_health = now + self.parts.tuning.health_every;
+        let payload = self.parts.telemetry.health(DeliveryFacts {
+            outbox_depth: self.parts.outbox.depth(),
+            outbox_oldest_s: self.oldest(now).as_secs_f64(),
+            store_degraded: self.parts.outbox.degraded(),
+            connects: self.connects,
+        });
+        // Retained for whoever comes late, and gone by itself when nobody renews it.
+        let properties = json(Some((self.parts.tuning.health_every * 3).max(Duration::from_secs(1))));
+        let _sent = self.send(Note { topic: self.topics.health(), payload, retain: true, properties });
+    }
+
+    /// False if the message could not be queued.
+    fn send(&self, note: Note) -> bool {
+        let Note { topic, payload, retain, properties } = note;
+        self.connection.as_ref().is_some_and(|connection| {
+            connection.client.try_publish_with_properties(topic, QoS::AtMostOnce, retain, payload, properties).is_ok()
+        })
+    }
+
+    /// Says `offline`, closes the connection, ends the link.
+    async fn goodbye(mut self) {
+        self.status("offline");
+        if let Some(connection) = self.connection.take()
+            && connection.client.try_disconnect().is_ok()
+        {
+            let closed = async {
+                while let Some(event) = self.events.recv().await {
+                    if matches!(event, LinkEvent::Closed | LinkEvent::Lost { .. }) {
+                        break;
+                    }
+                }
+            };
+            // A broker that hangs must not hold up the shutdown.
+            let _late = tokio::time::timeout(Duration::from_secs(1), closed).await;
+        }
+        self.parts.metrics.broker_connected.set(0);
+        self.stop.cancel();
+        let waiting = self.parts.outbox.depth();
+        if waiting > 0 {
+            tracing::info!(waiting, "stopped with undelivered events; they are in the store");
+        }
+    }
+}

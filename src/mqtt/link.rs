@@ -1,0 +1,287 @@
+//! The connection to the broker: makes it, keeps it, tells what happens on it.
+//!
+//! Each connection gets a client of its own, so nothing that an old one had queued or on its way can reach a new one:
+//! what was not acknowledged is published again by the driver, from the outbox. The client's own memory of such
+//! messages is never relied on (it is cleared when the broker has lost the session).
+
+use crate::config::{MqttConfig, TlsConfig};
+use crate::frame::Clock;
+use crate::mqtt::topic::Topics;
+use crate::mqtt::{MqttError, Tuning};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, LastWill, LastWillProperties, Packet, PubAckReason, Publish, SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, MqttOptions};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Largest packet that the broker may send us. It is told so, and drops larger ones: otherwise one large command would
+/// end every connection anew.
+const MAX_PACKET: u32 = 64 * 1024;
+/// Requests that the client queues: one event, and telemetry of every camera at once.
+const CLIENT_QUEUE: usize = 512;
+/// A connection that held so long was a good one: the next backoff starts small again.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// How long a broker may take to close after our goodbye.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What happens on the connection.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// Accepted by the broker.
+    Connected { client: AsyncClient, give_up: Arc<Notify>, session_present: bool },
+    /// Refused, or gone.
+    Lost { reason: String },
+    /// An event left for the socket.
+    HandedOver { pkid: u16 },
+    /// The broker's word for an event.
+    Answered { pkid: u16, verdict: Result<(), String>, unheard: bool },
+    /// The broker's refusal of our subscriptions.
+    Unsubscribed { reason: String },
+    /// A message for us.
+    Message(Box<Publish>),
+    /// Our goodbye is out.
+    Closed,
+}
+
+/// Makes and keeps the connection until told to stop.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) config: MqttConfig,
+    pub(crate) device: String,
+    pub(crate) topics: Topics,
+    pub(crate) clock: Clock,
+    pub(crate) tuning: Tuning,
+    pub(crate) events: mpsc::Sender<LinkEvent>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) progress: Arc<AtomicU64>,
+}
+
+enum End {
+    Stopped,
+    Lost(String),
+}
+
+impl Link {
+    /// Connects again and again, for ever.
+    pub(crate) async fn run(self) {
+        let mut backoff = self.tuning.backoff_min;
+        loop {
+            let begun = self.clock.now();
+            let End::Lost(reason) = self.session().await else { return };
+            if self.clock.now().saturating_sub(begun) >= GOOD_AFTER {
+                backoff = self.tuning.backoff_min;
+            }
+            if self.events.send(LinkEvent::Lost { reason }).await.is_err() {
+                return;
+            }
+            self.moved();
+            tokio::select! {
+                () = tokio::time::sleep(jitter(backoff)) => {}
+                () = self.stop.cancelled() => return,
+            }
+            backoff = (backoff * 2).min(self.tuning.backoff_max);
+        }
+    }
+
+    /// One connection, from its first packet to its end.
+    async fn session(&self) -> End {
+        let (config, device, topics) = (self.config.clone(), self.device.clone(), self.topics.clone());
+        // Files are read anew each time: a rotated password or certificate is taken without a restart.
+        let options = tokio::task::spawn_blocking(move || options(&config, &device, &topics)).await;
+        let options = match options {
+            Ok(Ok(options)) => options,
+            Ok(Err(error)) => return End::Lost(error.to_string()),
+            Err(error) => return End::Lost(error.to_string()),
+        };
+        // Pings make a poll return at least twice in this time; a longer one hangs in the socket.
+        let patience = options.keep_alive() * 3 + Duration::from_secs(options.connection_timeout());
+        let give_up = Arc::new(Notify::new());
+        let (client, mut eventloop) = AsyncClient::new(options, CLIENT_QUEUE);
+        let mut client = Some(client);
+        let mut closing = false;
+        loop {
+            let patience = if closing { GOODBYE } else { patience };
+            // A poll must run to its end, or packets are lost; where it is cut off here, the connection goes with it.
+            let polled = tokio::select! {
+                polled = tokio::time::timeout(patience, eventloop.poll()) => polled,
+                () = give_up.notified() => return End::Lost("the broker acknowledges nothing".into()),
+                () = self.stop.cancelled() => return End::Stopped,
+            };
+            self.moved();
+            let event = match polled {
+                _ if closing && !matches!(polled, Ok(Ok(_))) => {
+                    // The driver waits for this and for nothing after it.
+                    let _unheard = self.events.send(LinkEvent::Closed).await;
+                    return End::Stopped;
+                }
+                Ok(Ok(event)) => event,
+                Ok(Err(error)) => return End::Lost(explain(&error, &self.config)),
+                Err(_) => return End::Lost("the socket hangs".into()),
+            };
+            closing |= event == Event::Outgoing(Outgoing::Disconnect);
+            let Some(event) = translate(event, &mut client, &give_up) else { continue };
+            if self.events.send(event).await.is_err() {
+                return End::Stopped;
+            }
+        }
+    }
+
+    fn moved(&self) {
+        let now = u64::try_from(self.clock.now().as_micros()).unwrap_or(u64::MAX);
+        self.progress.store(now, Ordering::Relaxed);
+    }
+}
+
+fn translate(event: Event, client: &mut Option<AsyncClient>, give_up: &Arc<Notify>) -> Option<LinkEvent> {
+    match event {
+        Event::Incoming(Packet::ConnAck(ack)) => Some(LinkEvent::Connected {
+            client: client.take()?,
+            give_up: give_up.clone(),
+            session_present: ack.session_present,
+        }),
+        Event::Incoming(Packet::PubAck(ack)) => {
+            let unheard = ack.reason == PubAckReason::NoMatchingSubscribers;
+            let verdict = match ack.reason {
+                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
+                reason => Err(format!("{reason:?}")),
+            };
+            Some(LinkEvent::Answered { pkid: ack.pkid, verdict, unheard })
+        }
+        Event::Incoming(Packet::SubAck(ack)) => {
+            let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
+            Some(LinkEvent::Unsubscribed { reason: format!("{refused:?}") })
+        }
+        Event::Incoming(Packet::Publish(publish)) => Some(LinkEvent::Message(Box::new(publish))),
+        // QoS 0 has no packet id.
+        Event::Outgoing(Outgoing::Publish(pkid)) if pkid != 0 => Some(LinkEvent::HandedOver { pkid }),
+        _ => None,
+    }
+}
+
+/// Half to all of `backoff`: devices that lost one broker together come back one by one.
+fn jitter(backoff: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    backoff / 2 + backoff.mul_f64((random % 1024) as f64 / 2048.0)
+}
+
+/// The client id: the configured one, or one made of the device's id.
+pub(crate) fn client_id(config: &MqttConfig, device: &str) -> String {
+    if config.client_id.is_empty() { format!("falld-{device}") } else { config.client_id.clone() }
+}
+
+/// Everything that the client must know, secrets included: so it is neither logged nor kept.
+pub(crate) fn options(config: &MqttConfig, device: &str, topics: &Topics) -> Result<MqttOptions, MqttError> {
+    let plain_v6 = config.tls.is_none() && config.host.contains(':') && !config.host.starts_with('[');
+    let host = if plain_v6 { format!("[{}]", config.host) } else { config.host.clone() };
+    let mut options = MqttOptions::new(client_id(config, device), host, config.port);
+    // Zero would mean pings without a pause.
+    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(1).into()));
+    options.set_clean_start(false);
+    options.set_session_expiry_interval(Some(config.session_expiry_s));
+    options.set_max_packet_size(Some(MAX_PACKET));
+    // One event and some subscriptions use packet ids; the default would take 8 MB for 65,535 of them.
+    options.set_outgoing_inflight_upper_limit(16);
+    options.set_last_will(LastWill::new(
+        topics.status(),
+        "offline",
+        QoS::AtLeastOnce,
+        true,
+        Some(LastWillProperties {
+            delay_interval: Some(config.will_delay_s),
+            payload_format_indicator: Some(1),
+            message_expiry_interval: None,
+            content_type: Some("text/plain".into()),
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }),
+    ));
+    let mut network = NetworkOptions::new();
+    // Without it, Nagle's algorithm holds back small packets for 40 ms.
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    if !config.username.is_empty() {
+        options.set_credentials(config.username.clone(), password(config)?);
+    }
+    if let Some(tls) = &config.tls {
+        options.set_transport(Transport::tls_with_config(certificates(tls)?));
+    }
+    Ok(options)
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, MqttError> {
+    std::fs::read(path).map_err(|error| MqttError::File { key, path: path.into(), error: error.to_string() })
+}
+
+fn password(config: &MqttConfig) -> Result<String, MqttError> {
+    if config.password_file.as_os_str().is_empty() {
+        return Ok(String::new());
+    }
+    let key = "mqtt.password_file";
+    let text = String::from_utf8(read(key, &config.password_file)?).map_err(|_| MqttError::File {
+        key,
+        path: config.password_file.clone(),
+        error: "not UTF-8".into(),
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn certificates(tls: &TlsConfig) -> Result<TlsConfiguration, MqttError> {
+    let pem = |key, path: &Path, kind: &str| {
+        let bytes = read(key, path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        // `PRIVATE KEY` also matches `EC PRIVATE KEY` and `RSA PRIVATE KEY`.
+        if text.contains("-----BEGIN ") && text.contains(&format!("{kind}-----")) {
+            return Ok(bytes);
+        }
+        Err(MqttError::File { key, path: path.into(), error: format!("holds no PEM {kind}") })
+    };
+    let ca = pem("mqtt.tls.ca", &tls.ca, "CERTIFICATE")?;
+    let client_auth = match (tls.cert.as_os_str().is_empty(), tls.key.as_os_str().is_empty()) {
+        (true, true) => None,
+        (false, false) => {
+            Some((pem("mqtt.tls.cert", &tls.cert, "CERTIFICATE")?, pem("mqtt.tls.key", &tls.key, "PRIVATE KEY")?))
+        }
+        _ => return Err(MqttError::HalfAnIdentity),
+    };
+    // Fails if one is installed already, which is as good.
+    let _installed = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    Ok(TlsConfiguration::Simple { ca, alpn: None, client_auth })
+}
+
+/// The error in words, with the mend where there is one.
+pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
+    use ConnectReturnCode::{BadUserNamePassword, Banned, ClientIdentifierNotValid, NotAuthorized};
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    let mend = match error {
+        ConnectionError::ConnectionRefused(BadUserNamePassword | NotAuthorized | Banned) => {
+            "the broker refuses the login: check mqtt.username, mqtt.password_file and the broker's ACL"
+        }
+        ConnectionError::ConnectionRefused(ClientIdentifierNotValid) => "check mqtt.client_id",
+        ConnectionError::Tls(_) if text.contains("UnknownIssuer") => {
+            "the broker's certificate is not signed by mqtt.tls.ca"
+        }
+        ConnectionError::Tls(_) if text.contains("NotValidForName") => "mqtt.host is not a name in its certificate",
+        ConnectionError::Tls(_) => "check mqtt.port and the certificates under mqtt.tls",
+        ConnectionError::Timeout(_) => "no answer in time: check mqtt.host and mqtt.port",
+        ConnectionError::Io(_) => "is the broker running, and are mqtt.host and mqtt.port right?",
+        _ => return text,
+    };
+    format!("{}:{}: {text} ({mend})", config.host, config.port)
+}

@@ -1,0 +1,405 @@
+//! The durable store: an alert that was handed over here is never lost.
+//!
+//! * An event and its outbox row are written in one transaction with `synchronous = FULL`; [`Recorder::append`] returns
+//!   after the fsync. Only then is the publisher told.
+//! * A row leaves the outbox when the broker has acknowledged it, never before. Retention removes delivered events only.
+//! * Numbers (`seq`) grow by one, for ever: also over restarts, and over a damaged file that had to be replaced.
+//! * A store that cannot be written (full or read-only disk) does not stop anybody: the event waits in memory, is
+//!   published from there, and is written as soon as the disk allows. `store_degraded` is 1 meanwhile. Only then does a
+//!   crash lose what waits, and a number may be given twice; the id never is.
+//! * A damaged file is moved aside as `<name>.corrupt-<time>`, what can be read of its outbox is taken over.
+//!
+//! The detector's thread writes events; a thread of this module writes receipts, retries, purges and checkpoints, so
+//! that neither an alert nor the tokio runtime ever waits for those. Receipts skip the fsync: losing one costs a
+//! duplicate with the same id. Deliberately absent: eviction. The policy's cooldown bounds the rate of events.
+
+mod database;
+mod open;
+mod row;
+mod worker;
+
+use crate::config::StoreConfig;
+use crate::event::Event;
+use crate::frame::{Clock, Moment};
+use crate::metrics::Metrics;
+use open::Opened;
+pub(crate) use row::unix_us;
+pub use row::{Context, Receipt, Row};
+use rusqlite::{Connection, ErrorCode};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc as tokio_mpsc;
+use uuid::Uuid;
+
+/// Events that wait in memory while the store cannot be written; about 5 MB. With the policy's cooldown of 30 s this is
+/// more than a day of one camera that alerts without a pause.
+const MEMORY_LIMIT: usize = 10_000;
+
+/// Why the store could not be opened. Each text says what, where and how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or file cannot be made or moved.
+    #[error("store.path = {}: {error}. {mend}", path.display())]
+    Folder {
+        /// The configured file.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// SQLite refuses the file.
+    #[error("store.path = {}: {error}. {mend}", path.display())]
+    Sqlite {
+        /// The configured file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A new file is damaged as well: the disk is.
+    #[error("store.path = {}: a new file is damaged too ({error}). Check the disk (dmesg, smartctl)", path.display())]
+    Damaged {
+        /// The configured file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: String,
+    },
+    /// Another falld uses it.
+    #[error("store.path = {}: another falld is using it. Stop it, or give this one its own store", path.display())]
+    InUse {
+        /// The configured file.
+        path: PathBuf,
+    },
+    /// Written by a newer falld.
+    #[error(
+        "store.path = {}: written by a newer falld (schema {version}). Install that version again, or move the file \
+         away once everything in it is delivered", path.display()
+    )]
+    Newer {
+        /// The configured file.
+        path: PathBuf,
+        /// The file's schema version.
+        version: i64,
+    },
+}
+
+impl StoreError {
+    fn folder(path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        let mend = match error.kind() {
+            PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
+            ReadOnlyFilesystem => "Mount the file system writable, or set store.path to one that is",
+            StorageFull => "Free space on that file system",
+            _ => "Set store.path to a file in a folder that falld can write",
+        };
+        Self::Folder { path: path.into(), error: error.to_string(), mend }
+    }
+
+    fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let mend = match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "Let falld's user write the file and its folder, on a file system that is mounted writable"
+            }
+            Some(ErrorCode::DiskFull) => "Free space on that file system",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "Close the program that holds it",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
+            }
+            _ => "Check the disk (dmesg, smartctl)",
+        };
+        Self::Sqlite { path: path.into(), error: error.to_string(), mend }
+    }
+
+    fn newer(path: &Path, version: i64) -> Self {
+        Self::Newer { path: path.into(), version }
+    }
+}
+
+/// What [`Recorder::append`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The event's number.
+    pub seq: u64,
+    /// When it was stored.
+    pub at: Moment,
+    /// False while the store cannot be written: the event waits in memory.
+    pub durable: bool,
+}
+
+/// What the publisher learns from the store.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Notice {
+    /// A new event; sent right after its commit.
+    Stored(Arc<Row>),
+    /// Cameras with undelivered events.
+    Lanes(Vec<String>),
+    /// The oldest undelivered events of a camera after the asked number.
+    Loaded { camera: String, rows: Vec<Arc<Row>>, complete: bool },
+    /// Could not be read now.
+    LoadFailed { camera: String },
+}
+
+#[derive(Debug)]
+struct Waiting {
+    row: Arc<Row>,
+    receipt: Option<Receipt>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    last_seq: u64,
+    memory: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    process: String,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    notices: tokio_mpsc::UnboundedSender<Notice>,
+    degraded: AtomicBool,
+    depth: AtomicI64,
+    /// Last progress of the worker, microseconds on the clock.
+    progress: AtomicU64,
+    commits: AtomicU64,
+    writer: Mutex<Writer>,
+    _lock: File,
+}
+
+/// The opened store. Dropping it stops its thread; events are safe at any moment.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<worker::Request>,
+    notices: Option<tokio_mpsc::UnboundedReceiver<Notice>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens or creates the store. Refuses with a mend what would mean that alerts are not durable.
+    pub fn open(config: &StoreConfig, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let Opened { events, receipts, last_seq, lock } = open::open(&config.path)?;
+        let depth = database::depth(&events).map_err(|error| StoreError::sqlite(&config.path, &error))?;
+        let (notices, receiver) = tokio_mpsc::unbounded_channel();
+        metrics.outbox_depth.set(depth);
+        metrics.store_degraded.set(0);
+        let shared = Arc::new(Shared {
+            path: config.path.clone(),
+            process: Uuid::now_v7().to_string(),
+            clock,
+            metrics,
+            notices,
+            degraded: AtomicBool::new(false),
+            depth: AtomicI64::new(depth),
+            progress: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            writer: Mutex::new(Writer { connection: events, last_seq, memory: VecDeque::new() }),
+            _lock: lock,
+        });
+        let (requests, inbox) = mpsc::channel();
+        let worker = worker::Worker::new(shared.clone(), receipts, config.keep_days);
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || worker.run(&inbox))
+            .map_err(|error| StoreError::folder(&config.path, &error))?;
+        Ok(Self { shared, requests, notices: Some(receiver), thread: Some(thread) })
+    }
+
+    /// Looks whether [`Store::open`] would work, changing nothing: for `check` and `doctor`.
+    pub fn check(config: &StoreConfig) -> Result<(), StoreError> {
+        open::check(&config.path)
+    }
+
+    /// The detector's handle.
+    pub fn recorder(&self) -> Recorder {
+        Recorder { shared: self.shared.clone() }
+    }
+
+    /// The publisher's handle: the first caller gets it, later ones get nothing.
+    pub fn outbox(&mut self) -> Option<Outbox> {
+        let notices = self.notices.take()?;
+        Some(Outbox { shared: self.shared.clone(), requests: self.requests.clone(), notices })
+    }
+
+    /// Time of the worker's last progress. It moves at least every two seconds unless a disk hangs.
+    pub fn progress(&self) -> Moment {
+        Moment::from_micros(self.shared.progress.load(Ordering::Relaxed))
+    }
+
+    /// Limits the file to so many pages, or lifts the limit: a full disk for tests, on any machine.
+    #[doc(hidden)]
+    pub fn limit_pages(&self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(1_073_741_823);
+        let writer = self.shared.writer();
+        // The answer is the limit now in force, of no interest here.
+        let _limit = writer.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Fails only if the worker is gone already.
+        let _gone = self.requests.send(worker::Request::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// Writes events. Lives with the detector.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+impl Recorder {
+    /// Makes `event` durable, then wakes the publisher. Blocks for one commit; never on the broker.
+    ///
+    /// Cannot fail: if the disk refuses, the event waits in memory and `durable` is false.
+    pub fn append(&self, event: &Event, context: &Context) -> Stored {
+        let shared = &*self.shared;
+        let mut writer = shared.writer();
+        let seq = writer.last_seq + 1;
+        writer.last_seq = seq;
+        let mut row = Row::new(seq, event, context, &shared.clock);
+        let outcome = shared.commit(&mut writer, Some(&row));
+        let at = shared.clock.now();
+        row.restamp(at);
+        let row = Arc::new(row);
+        let durable = outcome.is_ok();
+        shared.depth(1);
+        if let Err(error) = outcome {
+            shared.remember(&mut writer, row.clone());
+            shared.degraded_by(&error);
+        }
+        drop(writer);
+        // Nobody listens in replay.
+        let _unheard = shared.notices.send(Notice::Stored(row));
+        Stored { seq, at, durable }
+    }
+
+    /// True while the store cannot be written.
+    pub fn degraded(&self) -> bool {
+        self.shared.degraded.load(Ordering::Relaxed)
+    }
+}
+
+/// The publisher's side: what waits, and what was delivered. Never blocks.
+#[derive(Debug)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<worker::Request>,
+    notices: tokio_mpsc::UnboundedReceiver<Notice>,
+}
+
+impl Outbox {
+    /// The next notice; none once the store is gone.
+    pub(crate) async fn notice(&mut self) -> Option<Notice> {
+        self.notices.recv().await
+    }
+
+    /// A notice that is here already.
+    pub(crate) fn try_notice(&mut self) -> Option<Notice> {
+        self.notices.try_recv().ok()
+    }
+
+    /// Asks for the cameras that wait.
+    pub(crate) fn survey(&self) {
+        self.ask(worker::Request::Survey);
+    }
+
+    /// Asks for the oldest events of `camera` after `after`.
+    pub(crate) fn load(&self, camera: &str, after: u64, limit: usize) {
+        self.ask(worker::Request::Load { camera: camera.into(), after, limit });
+    }
+
+    /// The broker has acknowledged an event.
+    pub(crate) fn delivered(&self, receipt: Receipt) {
+        self.shared.depth(-1);
+        self.ask(worker::Request::Delivered(receipt));
+    }
+
+    /// Events that wait.
+    pub(crate) fn depth(&self) -> i64 {
+        self.shared.depth.load(Ordering::Relaxed)
+    }
+
+    /// True while the store cannot be written.
+    pub(crate) fn degraded(&self) -> bool {
+        self.shared.degraded.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self, request: worker::Request) {
+        // The worker lives as long as the store; without it the row stays in the outbox, which is safe.
+        let _stopped = self.requests.send(request);
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere leaves the writer as sound as the last commit did.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what waits in memory and then `row`, all in one transaction.
+    fn commit(&self, writer: &mut Writer, row: Option<&Row>) -> rusqlite::Result<()> {
+        let transaction = writer.connection.transaction()?;
+        for waiting in &writer.memory {
+            database::insert(&transaction, &waiting.row, waiting.receipt.as_ref(), &self.process)?;
+        }
+        if let Some(row) = row {
+            database::insert(&transaction, row, None, &self.process)?;
+        }
+        transaction.commit()?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        writer.memory.clear();
+        Ok(())
+    }
+
+    fn remember(&self, writer: &mut Writer, row: Arc<Row>) {
+        if writer.memory.len() >= MEMORY_LIMIT {
+            let delivered = writer.memory.iter().position(|waiting| waiting.receipt.is_some());
+            if let Some(lost) = writer.memory.remove(delivered.unwrap_or(0))
+                && lost.receipt.is_none()
+            {
+                self.metrics.events_lost.inc();
+                tracing::error!(event_id = %lost.row.id, "memory is full and the store cannot be written: event given up");
+            }
+        }
+        writer.memory.push_back(Waiting { row, receipt: None });
+    }
+
+    fn depth(&self, change: i64) {
+        let depth = self.depth.fetch_add(change, Ordering::Relaxed) + change;
+        self.metrics.outbox_depth.set(depth);
+    }
+
+    fn degraded_by(&self, error: &rusqlite::Error) {
+        if !self.degraded.swap(true, Ordering::Relaxed) {
+            self.metrics.store_degraded.set(1);
+            tracing::error!(
+                store = %self.path.display(), %error,
+                "the store cannot be written: events are published from memory and would not survive a crash; \
+                 free space or make the file writable, falld tries again by itself"
+            );
+        }
+    }
+
+    fn recovered(&self) {
+        if self.degraded.swap(false, Ordering::Relaxed) {
+            self.metrics.store_degraded.set(0);
+            tracing::info!(store = %self.path.display(), "the store can be written again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! The SQL, and nothing but the SQL: schema, insert, load, receipt, retention.
+
+use crate::event::payload::ModelRef;
+use crate::event::{Class, EventType};
+use crate::frame::Moment;
+use crate::store::row::{Context, Receipt, Row, Times};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What `user_version` holds. A file with a higher one was written by a newer falld and is left alone.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+/// `outbox` holds what the broker has not acknowledged; a row there always has its row in `events`.
+const SCHEMA: &str = "
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    incident TEXT NOT NULL,
+    device TEXT NOT NULL,
+    camera TEXT NOT NULL,
+    type TEXT NOT NULL,
+    class TEXT NOT NULL,
+    score REAL NOT NULL,
+    model_name TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    model_sha256 TEXT NOT NULL,
+    captured_us INTEGER NOT NULL,
+    scored_us INTEGER NOT NULL,
+    decided_us INTEGER NOT NULL,
+    stored_us INTEGER NOT NULL,
+    process TEXT NOT NULL,
+    stored_moment_us INTEGER NOT NULL,
+    published_us INTEGER,
+    acknowledged_us INTEGER
+) STRICT;
+CREATE INDEX events_by_acknowledgement ON events(acknowledged_us) WHERE acknowledged_us IS NOT NULL;
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY REFERENCES events(seq), camera TEXT NOT NULL) STRICT;
+CREATE INDEX outbox_by_camera ON outbox(camera, seq);
+";
+
+const COLUMNS: &str = "seq, id, incident, device, camera, type, class, score, model_name, model_version, model_sha256,
+    captured_us, scored_us, decided_us, stored_us, process, stored_moment_us";
+
+/// How hard a connection pushes its commits to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// fsync before the commit returns: for events.
+    Full,
+    /// No fsync: for receipts. One lost in a power cut costs a duplicate with the same id, never an event.
+    Normal,
+}
+
+/// Sets up a connection. Checkpoints are made by the worker, never on the road of an alert.
+pub(crate) fn prepare(connection: &Connection, sync: Sync) -> Result<()> {
+    // Only `doctor` and curious people write or read beside us; a commit takes milliseconds.
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", if sync == Sync::Full { "FULL" } else { "NORMAL" })?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// The schema's version; zero for an empty file.
+pub(crate) fn version(connection: &Connection) -> Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Makes the tables of an empty file.
+pub(crate) fn create(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+/// The highest number ever given, zero for none.
+pub(crate) fn last_seq(connection: &Connection) -> Result<u64> {
+    let seq: Option<i64> = connection
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'events'", [], |row| row.get(0))
+        .optional()?;
+    Ok(seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0))
+}
+
+/// Makes the next event's number greater than `seq`.
+pub(crate) fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", [])?;
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)", [signed(seq)])?;
+    Ok(())
+}
+
+/// Writes one event, and its outbox row unless it has been delivered already. Repeating it changes nothing: a commit
+/// whose outcome is unknown is simply tried again.
+pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receipt>, process: &str) -> Result<()> {
+    let sql = format!(
+        "INSERT OR IGNORE INTO events ({COLUMNS}, published_us, acknowledged_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        signed(row.seq),
+        row.id.to_string(),
+        row.incident.to_string(),
+        row.context.device,
+        row.camera,
+        row.event.as_str(),
+        row.class.as_str(),
+        f64::from(row.score),
+        row.context.model.name,
+        row.context.model.version,
+        row.context.model.sha256,
+        row.times.captured,
+        row.times.scored,
+        row.times.decided,
+        row.times.stored,
+        if row.anchor.is_some() { process } else { "" },
+        row.anchor.map_or(0, |anchor| i64::try_from(anchor.as_micros()).unwrap_or(0)),
+        receipt.map(|receipt| receipt.published_us),
+        receipt.map(|receipt| receipt.acknowledged_us),
+    ])?;
+    if receipt.is_none() {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO outbox (seq, camera) VALUES (?1, ?2)")?
+            .execute(params![signed(row.seq), row.camera])?;
+    }
+    Ok(())
+}
+
+/// The broker has it: out of the outbox, and its times into the event.
+pub(crate) fn deliver(connection: &Connection, receipt: &Receipt) -> Result<()> {
+    connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([signed(receipt.seq)])?;
+    connection
+        .prepare_cached("UPDATE events SET stored_us = ?2, published_us = ?3, acknowledged_us = ?4 WHERE seq = ?1")?
+        .execute(params![signed(receipt.seq), receipt.stored_us, receipt.published_us, receipt.acknowledged_us])?;
+    Ok(())
+}
+
+/// Undelivered events of `camera` after `after`, oldest first, at most `limit`. A row that cannot be understood is
+/// handed to `damaged` by its number and left where it is.
+pub(crate) fn undelivered(
+    connection: &Connection,
+    camera: &str,
+    after: u64,
+    limit: usize,
+    process: &str,
+    damaged: impl FnMut(u64),
+) -> Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events WHERE seq IN
+         (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3) ORDER BY seq"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    collect(statement.query(params![camera, signed(after), limit])?, process, damaged)
+}
+
+/// Every undelivered event that can still be read from a damaged file.
+pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE seq IN (SELECT seq FROM outbox) ORDER BY seq");
+    let Ok(mut statement) = connection.prepare(&sql) else { return Vec::new() };
+    let mut rows = Vec::new();
+    if let Ok(mut cursor) = statement.query([]) {
+        while let Ok(Some(row)) = cursor.next() {
+            rows.extend(parse(row, "").ok().flatten());
+        }
+    }
+    rows
+}
+
+/// Cameras with undelivered events.
+pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
+    connection.prepare("SELECT DISTINCT camera FROM outbox ORDER BY camera")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// How many events wait.
+pub(crate) fn depth(connection: &Connection) -> Result<i64> {
+    connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
+}
+
+/// Deletes delivered events that were acknowledged before `before_us`, a bounded number at a time.
+pub(crate) fn purge(connection: &Connection, before_us: i64) -> Result<usize> {
+    connection.execute(
+        "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE acknowledged_us < ?1 LIMIT 500)
+         AND seq NOT IN (SELECT seq FROM outbox)",
+        [before_us],
+    )
+}
+
+/// Numbers stay far below 2^63: one event a microsecond would take 292,000 years.
+fn signed(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>, process: &str, mut damaged: impl FnMut(u64)) -> Result<Vec<Row>> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        match parse(row, process)? {
+            Some(row) => found.push(row),
+            None => damaged(row.get::<_, i64>(0)?.unsigned_abs()),
+        }
+    }
+    Ok(found)
+}
+
+fn parse(row: &rusqlite::Row<'_>, process: &str) -> Result<Option<Row>> {
+    let text = |column| row.get::<_, String>(column);
+    let (Ok(id), Ok(incident)) = (Uuid::parse_str(&text(1)?), Uuid::parse_str(&text(2)?)) else { return Ok(None) };
+    let (Some(event), Some(class)) = (EventType::parse(&text(5)?), Class::parse(&text(6)?)) else { return Ok(None) };
+    let moment = row.get::<_, i64>(16)?.unsigned_abs();
+    Ok(Some(Row {
+        seq: row.get::<_, i64>(0)?.unsigned_abs(),
+        id,
+        incident,
+        context: Context { device: text(3)?, model: ModelRef { name: text(8)?, version: text(9)?, sha256: text(10)? } },
+        camera: text(4)?,
+        event,
+        class,
+        score: row.get::<_, f64>(7)? as f32,
+        times: Times { captured: row.get(11)?, scored: row.get(12)?, decided: row.get(13)?, stored: row.get(14)? },
+        anchor: (text(15)? == process).then(|| Moment::from_micros(moment)),
+    }))
+}

@@ -1,0 +1,145 @@
+//! Opening the store: the folder, the lock, the schema, and what happens to a damaged file.
+
+use crate::store::StoreError;
+use crate::store::database::{self, Sync};
+use crate::store::row::{Row, unix_us};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// An opened store: one connection for events, one for receipts, and the lock that keeps a second falld out.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) events: Connection,
+    pub(crate) receipts: Connection,
+    pub(crate) last_seq: u64,
+    pub(crate) lock: File,
+}
+
+/// Opens or creates the store at `path`. A damaged file is moved aside, what can still be read of its outbox is taken
+/// over, and a new file goes on with greater numbers.
+pub(crate) fn open(path: &Path) -> Result<Opened, StoreError> {
+    let folder = folder(path);
+    std::fs::create_dir_all(&folder).map_err(|error| StoreError::folder(path, &error))?;
+    let lock = lock(path)?;
+    let fresh = !path.exists();
+    let events = match connect(path, Sync::Full) {
+        Ok(events) => events,
+        Err(Trouble::Damaged(error)) => replace(path, &error)?,
+        Err(Trouble::Refused(error)) => return Err(error),
+    };
+    if fresh {
+        sync_folder(&folder).map_err(|error| StoreError::folder(path, &error))?;
+    }
+    let fault = |error| StoreError::sqlite(path, &error);
+    let receipts = Connection::open(path).map_err(fault)?;
+    database::prepare(&receipts, Sync::Normal).map_err(fault)?;
+    let last_seq = database::last_seq(&events).map_err(fault)?;
+    Ok(Opened { events, receipts, last_seq, lock })
+}
+
+/// Looks whether the store could be opened and written, without leaving anything behind. Safe beside a running falld.
+pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        let folder = folder(path);
+        let probe = folder.join(format!(".falld-probe-{}", std::process::id()));
+        File::create(&probe).map_err(|error| StoreError::folder(path, &error))?;
+        return std::fs::remove_file(&probe).map_err(|error| StoreError::folder(path, &error));
+    }
+    let fault = |error| StoreError::sqlite(path, &error);
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    let version = database::version(&connection).map_err(fault)?;
+    if version > database::SCHEMA_VERSION {
+        return Err(StoreError::newer(path, version));
+    }
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault)
+}
+
+enum Trouble {
+    /// The file is not a sound database.
+    Damaged(String),
+    /// Something that moving the file aside would not mend.
+    Refused(StoreError),
+}
+
+fn connect(path: &Path, sync: Sync) -> Result<Connection, Trouble> {
+    let fault = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Trouble::Damaged(error.to_string()),
+        _ => Trouble::Refused(StoreError::sqlite(path, &error)),
+    };
+    let mut connection = Connection::open(path).map_err(fault)?;
+    let version = database::version(&connection).map_err(fault)?;
+    if version > database::SCHEMA_VERSION {
+        return Err(Trouble::Refused(StoreError::newer(path, version)));
+    }
+    database::prepare(&connection, sync).map_err(fault)?;
+    // A month of events is a few megabytes: the check takes milliseconds.
+    let health: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(fault)?;
+    if health != "ok" {
+        return Err(Trouble::Damaged(health));
+    }
+    if version == 0 {
+        database::create(&mut connection).map_err(fault)?;
+    }
+    // Proves that the file can be written, at start and not at the first fall.
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault)?;
+    Ok(connection)
+}
+
+fn replace(path: &Path, error: &str) -> Result<Connection, StoreError> {
+    let (rows, last) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map(|old| (database::salvage(&old), database::last_seq(&old).ok()))
+        .unwrap_or_default();
+    let now = unix_us(SystemTime::now()).unsigned_abs() / 1_000_000;
+    let aside = suffixed(path, &format!(".corrupt-{now}"));
+    for end in ["", "-wal", "-shm"] {
+        let from = suffixed(path, end);
+        if from.exists() {
+            std::fs::rename(&from, suffixed(&aside, end)).map_err(|error| StoreError::folder(path, &error))?;
+        }
+    }
+    let salvaged: Vec<&Row> = rows.iter().collect();
+    tracing::error!(
+        store = %path.display(), moved_to = %aside.display(), salvaged = salvaged.len(), error,
+        "the store was damaged: moved aside and begun anew; events that were not delivered may be missing"
+    );
+    let connection = match connect(path, Sync::Full) {
+        Ok(connection) => connection,
+        Err(Trouble::Damaged(error)) => return Err(StoreError::Damaged { path: path.into(), error }),
+        Err(Trouble::Refused(error)) => return Err(error),
+    };
+    let fault = |error| StoreError::sqlite(path, &error);
+    // Seconds since 1970 are above every number a device can have reached by counting: numbers keep growing.
+    let floor = last.filter(|&last| last > 0).unwrap_or(now).max(rows.iter().map(|row| row.seq).max().unwrap_or(0));
+    database::skip_to(&connection, floor).map_err(fault)?;
+    for row in salvaged {
+        database::insert(&connection, row, None, "").map_err(fault)?;
+    }
+    Ok(connection)
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let file = File::create(suffixed(path, ".lock")).map_err(|error| StoreError::folder(path, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: path.into() }),
+        Err(error) => Err(StoreError::folder(path, &error.into())),
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+}
+
+/// Makes a new file's name as durable as its contents.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

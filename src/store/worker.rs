@@ -1,0 +1,191 @@
+//! The store's own thread: receipts, reads, retries, retention and checkpoints, away from alerts and from tokio.
+
+use crate::store::database;
+use crate::store::row::{Receipt, unix_us};
+use crate::store::{Notice, Shared};
+use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Longest pause between two looks at the memory queue, and the rhythm of the worker's heartbeat.
+const TICK: Duration = Duration::from_secs(1);
+/// Retention is about days; an hour is often enough.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+/// Commits between two checkpoints: at two to four pages each, the write-ahead log stays below 2 MB.
+const CHECKPOINT_AFTER: u64 = 100;
+
+#[derive(Debug)]
+pub(crate) enum Request {
+    Survey,
+    Load { camera: String, after: u64, limit: usize },
+    Delivered(Receipt),
+    Stop,
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    connection: Connection,
+    keep_days: u32,
+    receipts: VecDeque<Receipt>,
+    purged: Option<Instant>,
+    retried: Option<Instant>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, keep_days: u32) -> Self {
+        Self { shared, connection, keep_days, receipts: VecDeque::new(), purged: None, retried: None }
+    }
+
+    pub(crate) fn run(mut self, inbox: &Receiver<Request>) {
+        loop {
+            let mut request = match inbox.recv_timeout(TICK) {
+                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.write_receipts(),
+            };
+            // Receipts that came together are written together.
+            while let Some(next) = request {
+                match next {
+                    Request::Stop => return self.stop(),
+                    Request::Delivered(receipt) => self.receipts.push_back(receipt),
+                    Request::Survey => self.survey(),
+                    Request::Load { camera, after, limit } => self.load(camera, after, limit),
+                }
+                request = inbox.try_recv().ok();
+            }
+            self.write_receipts();
+            if self.shared.degraded.load(Ordering::Relaxed) && self.retried.is_none_or(|at| at.elapsed() >= TICK) {
+                self.retried = Some(Instant::now());
+                self.retry();
+            }
+            self.checkpoint();
+            self.purge();
+            let now = u64::try_from(self.shared.clock.now().as_micros()).unwrap_or(u64::MAX);
+            self.shared.progress.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn stop(mut self) {
+        self.write_receipts();
+        self.retry();
+    }
+
+    fn survey(&self) {
+        let writer = self.shared.writer();
+        let mut cameras = match database::waiting_cameras(&self.connection) {
+            Ok(cameras) => cameras,
+            Err(error) => {
+                tracing::error!(%error, "the outbox cannot be read");
+                Vec::new()
+            }
+        };
+        for waiting in &writer.memory {
+            if !cameras.contains(&waiting.row.camera) {
+                cameras.push(waiting.row.camera.clone());
+            }
+        }
+        self.tell(Notice::Lanes(cameras));
+    }
+
+    /// Reads file and memory under one lock, so that an event that moves from one to the other is seen once.
+    fn load(&self, camera: String, after: u64, limit: usize) {
+        let writer = self.shared.writer();
+        let damaged = |seq| tracing::error!(seq, "an event in the outbox cannot be understood and is left there");
+        let loaded = database::undelivered(&self.connection, &camera, after, limit, &self.shared.process, damaged);
+        let mut complete = true;
+        let mut rows: Vec<_> = match loaded {
+            Ok(rows) => {
+                complete = rows.len() < limit;
+                rows.into_iter().map(Arc::new).collect()
+            }
+            Err(error) if writer.memory.is_empty() => {
+                tracing::error!(%error, "the outbox cannot be read");
+                return self.tell(Notice::LoadFailed { camera });
+            }
+            Err(_) => Vec::new(),
+        };
+        let waits = |waiting: &&super::Waiting| {
+            waiting.receipt.is_none() && waiting.row.camera == camera && waiting.row.seq > after
+        };
+        for waiting in writer.memory.iter().filter(waits) {
+            if !rows.iter().any(|row| row.seq == waiting.row.seq) {
+                rows.push(waiting.row.clone());
+            }
+        }
+        rows.sort_by_key(|row| row.seq);
+        complete &= rows.len() <= limit;
+        rows.truncate(limit);
+        self.tell(Notice::Loaded { camera, rows, complete });
+    }
+
+    fn write_receipts(&mut self) {
+        if self.receipts.is_empty() {
+            return;
+        }
+        let mut writer = self.shared.writer();
+        for receipt in &self.receipts {
+            if let Some(waiting) = writer.memory.iter_mut().find(|waiting| waiting.row.seq == receipt.seq) {
+                waiting.receipt = Some(*receipt);
+            }
+        }
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for receipt in &self.receipts {
+                database::deliver(&transaction, receipt)?;
+            }
+            transaction.commit()
+        };
+        match write(&mut self.connection) {
+            Ok(()) => self.receipts.clear(),
+            // They stay here and are tried again; after a crash the broker would see duplicates, with the same ids.
+            Err(error) => self.shared.degraded_by(&error),
+        }
+        drop(writer);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn retry(&mut self) {
+        let mut writer = self.shared.writer();
+        if self.shared.commit(&mut writer, None).is_ok() && self.receipts.is_empty() {
+            self.shared.recovered();
+        }
+    }
+
+    fn checkpoint(&self) {
+        if self.shared.commits.load(Ordering::Relaxed) < CHECKPOINT_AFTER {
+            return;
+        }
+        self.shared.commits.store(0, Ordering::Relaxed);
+        // Passive: waits for nobody and makes nobody wait. What it could not do, the next one does.
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            tracing::debug!(%error, "checkpoint put off");
+        }
+    }
+
+    fn purge(&mut self) {
+        if self.purged.is_some_and(|at| at.elapsed() < PURGE_EVERY) || self.shared.degraded.load(Ordering::Relaxed) {
+            return;
+        }
+        let keep_us = i64::from(self.keep_days).saturating_mul(86_400_000_000);
+        let before = unix_us(self.shared.clock.wall(self.shared.clock.now())).saturating_sub(keep_us);
+        let _writer = self.shared.writer();
+        match database::purge(&self.connection, before) {
+            // A full batch: there may be more, so the next tick goes on.
+            Ok(500) => {}
+            Ok(_) => self.purged = Some(Instant::now()),
+            Err(error) => {
+                self.purged = Some(Instant::now());
+                tracing::warn!(%error, "old events cannot be removed");
+            }
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        // Nobody listens once the publisher has stopped.
+        let _unheard = self.shared.notices.send(notice);
+    }
+}
