@@ -3,6 +3,12 @@
 //! Sources, later ones win: built-in defaults, `falld.toml`, `conf.d/*.toml` in name order, the environment as
 //! `FALLD__SECTION__KEY`. Unknown keys are refused. Model facts are not here: they live in the model's manifest.
 
+pub mod check;
+mod layer;
+pub mod load;
+pub mod mask;
+pub mod problem;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
