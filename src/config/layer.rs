@@ -182,6 +182,7 @@ fn in_words(expected: &str) -> String {
 impl Refusal {
     fn tell(self, path: &[String], value: &Value, origin: Origin, problems: &mut Vec<Problem>) {
         let key = path.join(".");
+        let text = shown(&key, value);
         let kind = match value {
             Value::String(_) => "a text",
             Value::Integer(_) => "a whole number",
@@ -207,7 +208,7 @@ impl Refusal {
                 let (what, value) = if depth + 1 < path.len() || matches!(value, Value::Table(_)) {
                     ("there is no such section".to_owned(), None)
                 } else {
-                    ("there is no such key".to_owned(), Some(shown(&key, value)))
+                    ("there is no such key".to_owned(), Some(text))
                 };
                 Problem { origin, key, value, what, mend: meant(&name, &known) }
             }
@@ -223,29 +224,23 @@ impl Refusal {
                     _ => String::new(),
                 };
                 let what = format!("expected one of {}", known.join(", "));
-                Problem { origin, key, value: Some(shown(&key, value)), what, mend: meant(&given, &known) }
+                Problem { origin, key, value: Some(text), what, mend: meant(&given, &known) }
             }
             Self::WrongType { expected } => {
                 let number = expected.contains("number") && !matches!(value, Value::Array(_));
                 let mend = match value {
                     Value::String(_) if number || expected.starts_with("true") => "write it without quotes".to_owned(),
                     Value::Integer(_) | Value::Float(_) if expected.contains("quotes") => {
-                        format!("write \"{}\"", shown(&key, value))
+                        format!("write \"{text}\"")
                     }
-                    Value::String(_) if expected == "a list" => format!("write [{}]", shown(&key, value)),
+                    Value::String(_) if expected == "a list" => format!("write [{text}]"),
                     _ => format!("give {expected}"),
                 };
-                Problem {
-                    origin,
-                    key,
-                    value: Some(shown(&key, value)),
-                    what: format!("expected {expected}, found {kind}"),
-                    mend,
-                }
+                Problem { origin, key, value: Some(text), what: format!("expected {expected}, found {kind}"), mend }
             }
             Self::Other(what) => {
                 let mend = "see the comments in deploy/falld.toml".into();
-                Problem { origin, key, value: Some(shown(&key, value)), what, mend }
+                Problem { origin, key, value: Some(text), what, mend }
             }
         };
         let same = |known: &Problem| (&known.origin, &known.key) == (&problem.origin, &problem.key);

@@ -97,8 +97,9 @@ pub(super) fn shown(key: &str, value: &toml::Value) -> String {
 pub(super) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let near = |candidate: &str| strsim::damerau_levenshtein(&name, candidate);
-    let best = known.into_iter().min_by_key(|candidate| near(candidate))?;
+    let alike = |candidate: &str| name.len() >= 4 && (candidate.contains(&name) || name.contains(candidate));
     // Two slips in a short word, one in three letters of a long one.
-    let contained = name.len() >= 4 && (best.contains(&name) || name.contains(best));
-    (contained || near(best) <= (name.chars().count() / 3).max(2)).then_some(best)
+    let most = (name.chars().count() / 3).max(2);
+    let fits = |candidate: &&str| alike(candidate) || near(candidate) <= most;
+    known.into_iter().filter(fits).min_by_key(|candidate| near(candidate))
 }
