@@ -10,8 +10,12 @@
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
 //! the broker has acknowledged it.
 
+pub mod cadence;
+pub mod camera;
+pub mod capture;
 pub mod config;
 pub mod event;
 pub mod frame;
+pub mod health;
 pub mod metrics;
 pub mod slot;
