@@ -10,6 +10,9 @@
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
 //! the broker has acknowledged it.
 
+pub mod cadence;
+pub mod camera;
+pub mod capture;
 pub mod classifier;
 pub mod clip;
 pub mod config;
@@ -17,9 +20,12 @@ pub mod detector;
 pub mod engine;
 pub mod event;
 pub mod frame;
+pub mod health;
 pub mod metrics;
+pub mod model;
 pub mod mqtt;
 pub mod probe;
+pub mod replay;
 pub mod slot;
 pub mod store;
 pub mod tracker;

@@ -1,0 +1,206 @@
+//! Cameras and files through OpenCV: V4L2 devices, RTSP and HTTP (FFmpeg), GStreamer pipelines, files and folders.
+//!
+//! How long a call may block: FFmpeg keeps `open_timeout_s` and `read_timeout_s` itself (40 ms late at most); V4L2
+//! waits ten seconds, or as long as [`environment`](super::source::environment) says; GStreamer waits for ever. That is
+//! why `capture` watches from outside. FFmpeg is named explicitly for URLs and files: left to itself OpenCV tries each
+//! backend in turn, also those without timeouts.
+//!
+//! Not here: hardware decoding (write a pipeline, see [`PRESETS`](super::source::PRESETS)) and audio.
+
+mod file;
+mod fit;
+
+use super::source::Source;
+use super::{CameraError, Grab, Opener as Open, Stream, View};
+use crate::config::CameraConfig;
+use crate::frame::{Frame, Size};
+use fit::Fit;
+use opencv::core::Vector;
+use opencv::prelude::*;
+use opencv::videoio::{self, VideoCapture};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+/// Opens one camera or file.
+pub struct Opener {
+    config: CameraConfig,
+    source: Result<Source, String>,
+    size: Size,
+    pad: u8,
+}
+
+impl Opener {
+    /// An opener of `config`'s source for pictures of `size`, padded with grey `pad`. Does not touch the source; a
+    /// source that cannot work is refused by `open`.
+    pub fn new(config: &CameraConfig, size: Size, pad: u8) -> Self {
+        prepare();
+        Self { config: config.clone(), source: Source::parse(config), size, pad }
+    }
+}
+
+/// Opens a file or a folder of files for replay. Blocks as long as the disk does, but at most 30 s an open or read.
+pub fn open_file(path: &Path, size: Size, pad: u8, mask: &[[f32; 4]]) -> Result<Box<dyn Stream>, CameraError> {
+    prepare();
+    let slow = Duration::from_secs(30);
+    Ok(Box::new(file::FileStream::open(path, Fit::new(size, pad, mask), Timeouts { open: slow, read: slow })?))
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    open: Duration,
+    read: Duration,
+}
+
+impl Timeouts {
+    /// The parameters that FFmpeg's backend takes.
+    fn params(self) -> [i32; 4] {
+        let ms = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
+        [videoio::CAP_PROP_OPEN_TIMEOUT_MSEC, ms(self.open), videoio::CAP_PROP_READ_TIMEOUT_MSEC, ms(self.read)]
+    }
+}
+
+impl Open for Opener {
+    fn open(&mut self) -> Result<Box<dyn Stream>, CameraError> {
+        let source = self.source.as_ref().map_err(|error| CameraError::Open(error.clone()))?;
+        let fit = Fit::new(self.size, self.pad, &self.config.mask);
+        let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap_or_default();
+        let timeouts =
+            Timeouts { open: seconds(self.config.open_timeout_s), read: seconds(self.config.read_timeout_s) };
+        let shown = source.describe();
+        let begun = Instant::now();
+        let opened = match source {
+            Source::File(path) => return Ok(Box::new(file::FileStream::open(path, fit, timeouts)?)),
+            Source::Url(url) => ffmpeg(url, timeouts),
+            Source::Pipeline(pipeline) => VideoCapture::from_file(pipeline, videoio::CAP_GSTREAMER),
+            Source::Device(path) => {
+                check_device(path)?;
+                let asked = [
+                    (videoio::CAP_PROP_FRAME_WIDTH, self.config.width),
+                    (videoio::CAP_PROP_FRAME_HEIGHT, self.config.height),
+                    (videoio::CAP_PROP_FPS, self.config.fps),
+                ];
+                let mut params = Vector::new();
+                for (property, value) in asked {
+                    if let Ok(value @ 1..) = i32::try_from(value) {
+                        params.push(property);
+                        params.push(value);
+                    }
+                }
+                VideoCapture::from_file_with_params(path, videoio::CAP_V4L2, &params)
+            }
+        };
+        match opened {
+            Ok(capture) if capture.is_opened().unwrap_or(false) => {
+                Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read }))
+            }
+            failed => {
+                let why = failed.err().map(|error| format!(" ({})", super::source::masked(&error.message)));
+                let hint = match source {
+                    Source::Url(_) if begun.elapsed() >= timeouts.open => {
+                        "no answer in time: is the camera on, and the address right?"
+                    }
+                    Source::Url(_) => "refused: check address, path, user and password",
+                    Source::Pipeline(_) => {
+                        "GStreamer cannot start it: try it with `gst-launch-1.0`, and look for a missing plugin"
+                    }
+                    _ => {
+                        "the device gives no video: is another program using it, and does it take the asked size and rate?"
+                    }
+                };
+                Err(CameraError::Open(format!("cannot open {shown}{}: {hint}", why.unwrap_or_default())))
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.source.as_ref().map_or_else(|_| super::source::masked(&self.config.source), Source::describe)
+    }
+}
+
+fn ffmpeg(source: impl AsRef<OsStr>, timeouts: Timeouts) -> opencv::Result<VideoCapture> {
+    VideoCapture::from_file_with_params(source, videoio::CAP_FFMPEG, &Vector::from_slice(&timeouts.params()))
+}
+
+/// Tells an absent device from a forbidden one: OpenCV says neither.
+fn check_device(path: &Path) -> Result<(), CameraError> {
+    let shown = path.display();
+    match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CameraError::Open(match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{shown} does not exist: is the camera plugged in?"),
+            std::io::ErrorKind::PermissionDenied => {
+                format!("{shown}: not allowed: add falld's user to the group `video`")
+            }
+            _ => format!("{shown}: {error}"),
+        })),
+    }
+}
+
+/// A camera that has no end and no time of its own.
+struct Live {
+    capture: VideoCapture,
+    fit: Fit,
+    shown: String,
+    timeout: Duration,
+}
+
+impl Stream for Live {
+    fn grab(&mut self) -> Result<Grab, CameraError> {
+        let begun = Instant::now();
+        match self.capture.grab() {
+            Ok(true) => Ok(Grab::Picture { media: None }),
+            Ok(false) if begun.elapsed() >= self.timeout => Err(CameraError::Lost(format!(
+                "{}: no picture for {:.1} s: camera or network stalled",
+                self.shown,
+                self.timeout.as_secs_f64()
+            ))),
+            Ok(false) => Err(CameraError::Lost(format!("{}: the stream ended or the connection broke", self.shown))),
+            Err(error) => Err(CameraError::Lost(format!("{}: {}", self.shown, error.message))),
+        }
+    }
+
+    fn retrieve(&mut self, into: &mut Frame) -> Result<(), CameraError> {
+        self.fit.retrieve(&mut self.capture, &self.shown, into)
+    }
+
+    fn view(&self) -> View {
+        self.fit.view()
+    }
+
+    fn rate(&self) -> Option<f64> {
+        rate(&self.capture)
+    }
+}
+
+/// The rate by the source's word. Live streams say 0, 90 000 (the RTP clock) or a thousand when they do not know.
+fn rate(capture: &VideoCapture) -> Option<f64> {
+    capture.get(videoio::CAP_PROP_FPS).ok().filter(|fps| (0.5..=240.0).contains(fps))
+}
+
+/// Settings that OpenCV keeps for the whole process; made once.
+///
+/// One thread: each camera has its own already, and pictures are small. FFmpeg's decoder takes as many threads as
+/// OpenCV believes there are processors, and holds back a frame for each (seven frames, half a second, on eight
+/// cores); OpenCV counts them once, by the asking thread's affinity, so the first to ask is a thread bound to one.
+fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let counted = std::thread::Builder::new().name("count-cpus".into()).spawn(|| {
+            let allowed = rustix::thread::sched_getaffinity(None).ok()?;
+            let first = (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu))?;
+            let mut one = rustix::thread::CpuSet::new();
+            one.set(first);
+            rustix::thread::sched_setaffinity(None, &one).ok()?;
+            opencv::core::get_number_of_cpus().ok()
+        });
+        let cpus = counted.ok().and_then(|thread| thread.join().ok()).flatten();
+        if cpus != Some(1) {
+            tracing::debug!(?cpus, "the decoder may hold back frames");
+        }
+        // Neither can fail but for a broken OpenCV, which the first open would show.
+        let _ = opencv::core::set_num_threads(1);
+        let _ = opencv::core::set_log_level(opencv::core::LogLevel::LOG_LEVEL_SILENT);
+    });
+}

@@ -1,0 +1,265 @@
+//! What a camera's `source` means: pure text work, without opening anything.
+//!
+//! `/dev/video0` is a V4L2 device; `rtsp://…` and `http://…` are URLs; a text with ` ! ` is a GStreamer pipeline;
+//! `preset:NAME?key=value&…` is a named pipeline (see [`PRESETS`]); anything else is a file or a folder of files.
+//! An explicit `backend` overrides the look. Nothing that leaves this module for a log carries a password:
+//! [`masked`].
+
+use crate::config::{Backend, CameraConfig, RtspTransport};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A source by its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A Video4Linux 2 device.
+    Device(PathBuf),
+    /// A URL for FFmpeg: always treated as live, even if a finite file lies behind it.
+    Url(String),
+    /// A file for FFmpeg, or a folder of files that are played in the order of their names.
+    File(PathBuf),
+    /// A GStreamer pipeline: always treated as live.
+    Pipeline(String),
+}
+
+/// Named pipelines: what to write, and what it is for.
+pub const PRESETS: [(&str, &str); 3] = [
+    (
+        "preset:jetson-csi?sensor=0&width=1280&height=720&fps=30&flip=0",
+        "a CSI camera on a Jetson through its image processor (nvarguscamerasrc); every key may be left out",
+    ),
+    (
+        "preset:jetson-rtsp?codec=h264&latency=100&url=rtsp://…",
+        "an RTSP camera decoded by a Jetson's hardware (nvv4l2decoder); `codec` h264 or h265; `url` comes last",
+    ),
+    (
+        "preset:rtsp-udp?codec=h264&latency=100&url=rtsp://…",
+        "an RTSP camera over UDP beside cameras over TCP (rtspsrc, decoded by the processor); `url` comes last",
+    ),
+];
+
+/// The end of a live pipeline: the newest picture waits for us, older ones are dropped, no clock holds it back.
+const SINK: &str = "appsink drop=true max-buffers=1 sync=false";
+
+impl Source {
+    /// Reads a camera's `source` and `backend`. The error names what is wrong and how to mend it.
+    pub fn parse(config: &CameraConfig) -> Result<Self, String> {
+        let text = config.source.trim();
+        if text.is_empty() {
+            return Err("`source` is empty: give a device (/dev/video0), a URL (rtsp://…), a file or a pipeline".into());
+        }
+        if text.contains('\0') {
+            return Err("`source` holds a zero byte: remove it".into());
+        }
+        if text.starts_with("preset:") {
+            return preset(text).map(Self::Pipeline);
+        }
+        let source = match config.backend {
+            Backend::V4l2 => Self::Device(device(text)),
+            Backend::Gstreamer => Self::Pipeline(text.to_owned()),
+            Backend::Ffmpeg if is_url(text) => Self::Url(text.to_owned()),
+            Backend::Ffmpeg => Self::File(file(text)),
+            Backend::Auto if text.contains(" ! ") => Self::Pipeline(text.to_owned()),
+            Backend::Auto if is_url(text) && !text.starts_with("file://") => Self::Url(text.to_owned()),
+            Backend::Auto if text.starts_with("/dev/") || is_number(text) => Self::Device(device(text)),
+            Backend::Auto => Self::File(file(text)),
+        };
+        match &source {
+            Self::Pipeline(pipeline) if !pipeline.contains("appsink") => Err(format!(
+                "the pipeline does not end in an appsink: add ` ! videoconvert ! video/x-raw,format=BGR ! {SINK}`"
+            )),
+            _ => Ok(source),
+        }
+    }
+
+    /// Files end and carry their own time; everything else is live.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::File(_))
+    }
+
+    /// The source as it may be shown.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Device(path) | Self::File(path) => path.display().to_string(),
+            Self::Url(text) | Self::Pipeline(text) => masked(text),
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn device(text: &str) -> PathBuf {
+    if is_number(text) { format!("/dev/video{text}").into() } else { text.into() }
+}
+
+fn file(text: &str) -> PathBuf {
+    Path::new(text.strip_prefix("file://").unwrap_or(text)).into()
+}
+
+/// Expands `preset:NAME?key=value&…` into its pipeline.
+fn preset(text: &str) -> Result<String, String> {
+    let body = text.trim_start_matches("preset:");
+    let (name, query) = body.split_once('?').unwrap_or((body, ""));
+    let keys: &[&str] = match name {
+        "jetson-csi" => &["sensor", "width", "height", "fps", "flip"],
+        "jetson-rtsp" | "rtsp-udp" => &["codec", "latency", "url"],
+        _ => {
+            let known: Vec<_> = PRESETS.iter().map(|(preset, _)| preset.split('?').next().unwrap_or(preset)).collect();
+            return Err(format!("there is no preset `{name}`: use one of {}", known.join(", ")));
+        }
+    };
+    let values = values(query, keys).map_err(|error| format!("preset `{name}`: {error}"))?;
+    let number = |key: &str, default: u32| match values.get(key) {
+        None => Ok(default),
+        Some(value) => value.parse().map_err(|_| format!("preset `{name}`: `{key}={value}` must be a whole number")),
+    };
+    if name == "jetson-csi" {
+        let (sensor, flip) = (number("sensor", 0)?, number("flip", 0)?);
+        let (width, height, fps) = (number("width", 1280)?, number("height", 720)?, number("fps", 30)?);
+        return Ok(format!(
+            "nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM),width={width},height={height},\
+             framerate={fps}/1,format=NV12 ! nvvidconv flip-method={flip} ! video/x-raw,format=BGRx ! videoconvert \
+             ! video/x-raw,format=BGR ! {SINK}"
+        ));
+    }
+    let url = values.get("url").copied().unwrap_or_default();
+    if !url.starts_with("rtsp://") && !url.starts_with("rtsps://") {
+        return Err(format!("preset `{name}`: give the camera's address as the last key, `url=rtsp://…`"));
+    }
+    if url.contains(['"', '\\']) {
+        return Err(format!("preset `{name}`: write quotes and backslashes in `url` as %22 and %5C"));
+    }
+    let codec = match values.get("codec").copied().unwrap_or("h264") {
+        codec @ ("h264" | "h265") => codec,
+        other => return Err(format!("preset `{name}`: `codec={other}` must be h264 or h265")),
+    };
+    let latency = number("latency", 100)?;
+    let depayed = format!("latency={latency} ! rtp{codec}depay ! {codec}parse");
+    Ok(if name == "jetson-rtsp" {
+        format!(
+            "rtspsrc location=\"{url}\" {depayed} ! nvv4l2decoder enable-max-performance=1 ! nvvidconv \
+             ! video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=BGR ! {SINK}"
+        )
+    } else {
+        format!(
+            "rtspsrc location=\"{url}\" protocols=udp {depayed} ! avdec_{codec} max-threads=1 ! videoconvert \
+             ! video/x-raw,format=BGR ! {SINK}"
+        )
+    })
+}
+
+/// The `key=value` pairs of a preset. `url` takes the rest of the text, `&` and all.
+fn values<'a>(query: &'a str, keys: &[&str]) -> Result<BTreeMap<&'a str, &'a str>, String> {
+    let mut values = BTreeMap::new();
+    let mut rest = query;
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=').ok_or_else(|| format!("`{}` lacks its `=value`", masked(rest)))?;
+        if !keys.contains(&key) {
+            return Err(format!("there is no key `{key}`: use {}", keys.join(", ")));
+        }
+        let (value, next) = if key == "url" { (after, "") } else { after.split_once('&').unwrap_or((after, "")) };
+        values.insert(key, value);
+        rest = next;
+    }
+    Ok(values)
+}
+
+/// `text` with each password replaced by `***`: `scheme://user:secret@host` and `password=secret` alike.
+pub fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        // The authority ends at the first slash; a password may hold an `@`, so the last one before that counts.
+        let word = after.find(|c: char| c == '"' || c.is_whitespace()).unwrap_or(after.len());
+        let mut end = after[..word].find('/').unwrap_or(word);
+        // A slash in a password is wrong, but is written: what follows the colon is no port then.
+        let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        if !after[..end].contains('@') && after[..end].split_once(':').is_some_and(|(_, port)| !is_port(port)) {
+            end = after[..word].rfind('@').map_or(end, |at| after[at..word].find('/').map_or(word, |slash| at + slash));
+        }
+        let authority = &after[..end];
+        match authority.rfind('@') {
+            Some(at) => {
+                let user = authority[..at].split(':').next().unwrap_or_default();
+                out.push_str(user);
+                out.push_str(if authority[..at].contains(':') { ":***" } else { "" });
+                out.push_str(&authority[at..]);
+            }
+            None => out.push_str(authority),
+        }
+        rest = &after[end..];
+    }
+    out.push_str(rest);
+    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret="] {
+        out = masked_values(&out, key);
+    }
+    out
+}
+
+fn masked_values(text: &str, key: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    while let Some(at) = lower[done..].find(key) {
+        let value = done + at + key.len();
+        let end =
+            text[value..].find(|c: char| c == '&' || c == '"' || c.is_whitespace()).map_or(text.len(), |n| value + n);
+        out.push_str(&text[done..value]);
+        out.push_str("***");
+        done = end;
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// Environment variables that OpenCV must find for these cameras, or why the cameras cannot live in one process.
+///
+/// OpenCV takes these settings from the process's environment alone, and changing the environment of a process with
+/// threads is unsound: set them before the first thread starts (or run the program again with them). A variable that
+/// is set already should be left as it is.
+pub fn environment<'a>(
+    cameras: impl IntoIterator<Item = (&'a str, &'a CameraConfig)>,
+) -> Result<Vec<(&'static str, String)>, String> {
+    let (mut tcp, mut udp, mut devices) = (None, None, None::<f64>);
+    for (id, config) in cameras {
+        match Source::parse(config) {
+            Ok(Source::Url(url)) if url.starts_with("rtsp") => match config.transport {
+                RtspTransport::Tcp => tcp = Some(id),
+                RtspTransport::Udp => udp = Some(id),
+            },
+            Ok(Source::Device(_)) => devices = Some(devices.unwrap_or(1.0).max(config.read_timeout_s)),
+            _ => {}
+        }
+    }
+    let mut variables = Vec::new();
+    match (tcp, udp) {
+        (Some(tcp), Some(udp)) => {
+            return Err(format!(
+                "camera.{udp}.transport = \"udp\" beside camera.{tcp}.transport = \"tcp\": OpenCV knows one RTSP \
+                 transport a process. Give both the same, or write camera.{udp}.source = \
+                 \"preset:rtsp-udp?url=rtsp://…\""
+            ));
+        }
+        // Without the variable OpenCV prefers TCP by itself.
+        (None, Some(_)) => variables.push(("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;udp".to_owned())),
+        _ => {}
+    }
+    if let Some(seconds) = devices {
+        variables.push(("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", format!("{}", seconds.ceil().max(1.0))));
+    }
+    Ok(variables)
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;
