@@ -1,0 +1,286 @@
+//! `falld doctor`: says whether this device would see and tell, one line for each part, with the mend.
+//!
+//! What the installer runs before leaving. Every check really does what the daemon does: opens the camera and looks at
+//! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is changed or published.
+
+use crate::config::Config;
+use crate::frame::{Clock, Frame};
+use crate::model;
+use crate::mqtt;
+use crate::store::Store;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Works.
+    Pass,
+    /// Works, and something should be looked at.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub part: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was seen, and for a warning or failure how to mend it.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(part: impl Into<String>, verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { part: part.into(), verdict, text: text.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        write!(out, "{word}  {:<18} {}", self.part, self.text)
+    }
+}
+
+/// Runs every check and hands each finding on as soon as it is there. Returns the worst verdict.
+pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
+    let mut worst = Verdict::Pass;
+    let mut tell = |finding: Finding| {
+        worst = worst.max(finding.verdict);
+        say(&finding);
+    };
+    let (finding, engine) = model(config);
+    tell(finding);
+    if let Some((mut engine, size, pad)) = engine {
+        tell(speed(&mut engine));
+        if config.camera.is_empty() {
+            tell(Finding::new("camera", Verdict::Fail, "no camera is configured: add [camera.<id>] with a source"));
+        }
+        for (id, camera) in &config.camera {
+            tell(cameras::look(id, camera, size, pad));
+        }
+    } else {
+        tell(Finding::new("camera", Verdict::Warn, "not looked at: the model says how its pictures must be"));
+    }
+    tell(store(config));
+    tell(disk(&config.store.path));
+    tell(broker(config));
+    tell(clock());
+    worst
+}
+
+type Ready = (crate::engine::Engine, crate::frame::Size, u8);
+
+fn model(config: &Config) -> (Finding, Option<Ready>) {
+    let begun = Instant::now();
+    match model::load(config, config.camera.len()) {
+        Ok(loaded) => {
+            let spec = &loaded.bundle.spec;
+            let text = format!(
+                "{} {} ({}) on {}; probe off by {:.4}, loaded in {:.1} s",
+                spec.name,
+                spec.version,
+                spec.precision,
+                loaded.provider,
+                loaded.deviation,
+                begun.elapsed().as_secs_f64()
+            );
+            // A wish that was refused is worth a look, unless the processor alone was wished for.
+            let verdict = if loaded.provider.contains("refused") { Verdict::Warn } else { Verdict::Pass };
+            let ready = (spec.frame, spec.pad);
+            (Finding::new("model", verdict, text), Some((loaded.engine, ready.0, ready.1)))
+        }
+        Err(error) => (Finding::new("model", Verdict::Fail, error.to_string()), None),
+    }
+}
+
+/// Times decisions on made-up pictures: the probe's, which cost what real ones cost.
+fn speed(engine: &mut crate::engine::Engine) -> Finding {
+    const DECISIONS: u64 = 45;
+    let (size, rate) = (engine.spec().frame, engine.spec().rate_hz);
+    let mut times = Vec::new();
+    for tick in 0..DECISIONS {
+        let mut frame = Frame::new(size);
+        crate::probe::paint(&mut frame, size, tick);
+        frame.tick = tick;
+        frame.captured = Duration::from_secs_f64(tick as f64 / rate);
+        let (now, begun) = (frame.captured, Instant::now());
+        if let Err(error) = engine.step(&mut vec![(0, frame)], &mut || now, &mut Vec::new(), &mut |_, _| {}) {
+            return Finding::new("speed", Verdict::Fail, error.to_string());
+        }
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() * 9 / 10]);
+    let affordable = 1.0 / rate / median.as_secs_f64().max(1e-9);
+    let text = format!(
+        "a decision takes {:.1} ms (9 of 10 under {:.1} ms): room for {affordable:.0} camera(s) at {rate:.0} pictures/s",
+        median.as_secs_f64() * 1e3,
+        worst.as_secs_f64() * 1e3
+    );
+    if affordable < 1.0 {
+        let mend = "; this machine is too slow: use a GPU provider or more model.threads";
+        return Finding::new("speed", Verdict::Fail, text + mend);
+    }
+    Finding::new("speed", Verdict::Pass, text)
+}
+
+fn store(config: &Config) -> Finding {
+    match Store::check(&config.store) {
+        Ok(()) => Finding::new("store", Verdict::Pass, format!("{} can be written", config.store.path.display())),
+        Err(error) => Finding::new("store", Verdict::Fail, error.to_string()),
+    }
+}
+
+/// A day of events is some kilobytes: what fills a disk is something else, so warn early.
+fn disk(path: &Path) -> Finding {
+    const WARN: u64 = 500 << 20;
+    const FAIL: u64 = 20 << 20;
+    let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(folder) {
+        Ok(status) => {
+            let free = status.f_bavail * status.f_frsize;
+            let text = format!("{} MiB free on {}", free >> 20, folder.display());
+            match free {
+                0..FAIL => Finding::new("disk", Verdict::Fail, text + ": events cannot be stored; free space"),
+                FAIL..WARN => Finding::new("disk", Verdict::Warn, text + ": free space before it is full"),
+                _ => Finding::new("disk", Verdict::Pass, text),
+            }
+        }
+        Err(error) => Finding::new("disk", Verdict::Warn, format!("{}: {error}", folder.display())),
+    }
+}
+
+fn broker(config: &Config) -> Finding {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let place = format!("{}:{}", config.mqtt.host, config.mqtt.port);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Finding::new("broker", Verdict::Fail, error.to_string()),
+    };
+    let probe = mqtt::probe(&config.mqtt, &config.device.id);
+    match runtime.block_on(async { tokio::time::timeout(PATIENCE, probe).await }) {
+        Ok(Ok(took)) => {
+            let secured = if config.mqtt.tls.is_some() { "TLS" } else { "plain TCP" };
+            let text = format!("{place} accepted us over {secured} in {:.0} ms", took.as_secs_f64() * 1e3);
+            Finding::new("broker", Verdict::Pass, text)
+        }
+        Ok(Err(error)) => Finding::new("broker", Verdict::Fail, error.to_string()),
+        Err(_) => Finding::new(
+            "broker",
+            Verdict::Fail,
+            format!(
+                "{place} did not answer within {} s: check mqtt.host, mqtt.port and the network",
+                PATIENCE.as_secs()
+            ),
+        ),
+    }
+}
+
+/// Event times are read by people: a device that believes it is 1970 confuses them.
+fn clock() -> Finding {
+    /// 2026-01-01, before this falld was made.
+    const BUILT: u64 = 1_767_225_600;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if now < BUILT {
+        return Finding::new(
+            "clock",
+            Verdict::Fail,
+            "the clock is before 2026: set it, and enable time synchronisation",
+        );
+    }
+    let synchronised = Path::new("/run/systemd/timesync/synchronized").exists();
+    let other = ["/run/chrony", "/run/ntpd.pid"].iter().any(|path| Path::new(path).exists());
+    if synchronised || other {
+        return Finding::new("clock", Verdict::Pass, "synchronised");
+    }
+    Finding::new(
+        "clock",
+        Verdict::Warn,
+        "plausible, but no time synchronisation was found: `timedatectl set-ntp true` (alerts work without it)",
+    )
+}
+
+#[cfg(feature = "opencv")]
+mod cameras {
+    use super::{Clock, Duration, Finding, Frame, Instant, Verdict};
+    use crate::camera::{Grab, Opener as _, opencv};
+    use crate::config::CameraConfig;
+    use crate::frame::Size;
+    use std::sync::mpsc;
+
+    /// Pictures are watched for so long.
+    const WATCH: Duration = Duration::from_secs(2);
+
+    /// Looks through one camera, on a thread of its own that may hang in a driver.
+    pub(super) fn look(id: &str, config: &CameraConfig, size: Size, pad: u8) -> Finding {
+        let part = format!("camera {id}");
+        let (report, reports) = mpsc::channel();
+        let config = config.clone();
+        let limit = Duration::from_secs_f64(config.open_timeout_s + config.read_timeout_s) + WATCH;
+        let _detached = std::thread::spawn(move || report.send(watch(&config, size, pad)));
+        match reports.recv_timeout(limit + Duration::from_secs(2)) {
+            Ok(Ok((verdict, text))) => Finding::new(part, verdict, text),
+            Ok(Err(text)) => Finding::new(part, Verdict::Fail, text),
+            Err(_) => {
+                let text = format!("no answer within {:.0} s: check its power, cable and address", limit.as_secs_f64());
+                Finding::new(part, Verdict::Fail, text)
+            }
+        }
+    }
+
+    fn watch(config: &CameraConfig, size: Size, pad: u8) -> Result<(Verdict, String), String> {
+        let mut opener = opencv::Opener::new(config, size, pad);
+        let source = opener.describe();
+        let clock = Clock::start();
+        let mut stream = opener.open().map_err(|error| error.to_string())?;
+        let opened = clock.now();
+        let mut frame = Frame::new(size);
+        let (mut pictures, begun) = (0u32, Instant::now());
+        while begun.elapsed() < WATCH {
+            match stream.grab().map_err(|error| error.to_string())? {
+                Grab::End => break,
+                Grab::Picture { .. } => {
+                    stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
+                    pictures += 1;
+                }
+            }
+        }
+        if pictures == 0 {
+            return Err(format!("{source} opened and gave no picture within {} s", WATCH.as_secs()));
+        }
+        let rate = stream.rate().unwrap_or(f64::from(pictures) / begun.elapsed().as_secs_f64());
+        let light = frame.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / frame.pixels.len() as f64;
+        let text = format!(
+            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255",
+            opened.as_secs_f64()
+        );
+        if light < 16.0 {
+            return Ok((Verdict::Warn, text + ": very dark — take off the cap, or switch on light or infrared"));
+        }
+        if rate < 7.5 {
+            return Ok((Verdict::Warn, text + ": slow — raise the camera's frame rate to 15 for alerts in time"));
+        }
+        Ok((Verdict::Pass, text))
+    }
+}
+
+#[cfg(not(feature = "opencv"))]
+mod cameras {
+    use super::{Finding, Verdict};
+    use crate::config::CameraConfig;
+    use crate::frame::Size;
+
+    pub(super) fn look(id: &str, _config: &CameraConfig, _size: Size, _pad: u8) -> Finding {
+        Finding::new(format!("camera {id}"), Verdict::Fail, "this falld was built without OpenCV (feature `opencv`)")
+    }
+}

@@ -1,0 +1,161 @@
+//! `falld replay`: the daemon's stages over clips, as fast as they go.
+//!
+//! Writes a line of JSON for each alert, and a table for a person. The same clips, bundle and configuration give the
+//! same bytes. A clip that cannot be read is named, the others are replayed, and the outcome says so.
+
+use crate::camera::Stream;
+use crate::config::Config;
+use crate::model;
+use crate::replay::{self, Outcome};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// One alert, as it stands in the output.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    clip: &'a str,
+    t: f64,
+    class: &'static str,
+    score: f64,
+    event: &'static str,
+}
+
+/// What a whole replay gave.
+#[derive(Debug)]
+pub struct Summary {
+    /// The table for a person.
+    pub table: String,
+    /// Clips that could not be read to their end, with the reason.
+    pub broken: Vec<(PathBuf, String)>,
+}
+
+/// Why a replay could not be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] crate::classifier::ClassifierError),
+    /// The output cannot be written.
+    #[error("cannot write {}: {error}. Choose another --jsonl, or make room.", path.display())]
+    Output {
+        /// The output.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+}
+
+/// Replays `clips` in order, each from a cleared state.
+pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> Result<Summary, ReplayError> {
+    let mut engine = model::load(config, 1)?.engine;
+    let output = |error: io::Error| ReplayError::Output { path: jsonl.to_owned(), error };
+    let mut out = BufWriter::new(File::create(jsonl).map_err(output)?);
+    let bar = progress(clips.len());
+    let mut table = String::from("clip                                      length   alerts\n");
+    let mut broken = Vec::new();
+    let (mut alerts, mut media, mut judged) = (0, Duration::ZERO, 0);
+    let begun = Instant::now();
+    for clip in clips {
+        let name =
+            clip.file_name().map_or_else(|| clip.display().to_string(), |name| name.to_string_lossy().into_owned());
+        bar.set_message(name.clone());
+        let outcome = match open(clip, config, &engine) {
+            Ok(mut stream) => replay::run(stream.as_mut(), &mut engine, &config.policy, realtime, |_| bar.tick())?,
+            Err(reason) => {
+                row(&mut table, &name, Duration::ZERO, "cannot be read");
+                broken.push((clip.clone(), reason));
+                bar.inc(1);
+                continue;
+            }
+        };
+        for decision in outcome.decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
+            let line = Line {
+                clip: &name,
+                t: round(decision.captured.as_secs_f64(), 3),
+                class: decision.transition.class.as_str(),
+                score: round(f64::from(decision.transition.score), 4),
+                event: decision.transition.event.as_str(),
+            };
+            serde_json::to_writer(&mut out, &line).map_err(|error| output(error.into()))?;
+            out.write_all(b"\n").map_err(output)?;
+            alerts += 1;
+        }
+        row(&mut table, &name, outcome.length, &describe(&outcome));
+        media += outcome.length;
+        judged += outcome.judged;
+        if let Some(reason) = outcome.broken {
+            broken.push((clip.clone(), reason));
+        }
+        bar.inc(1);
+    }
+    out.flush().map_err(output)?;
+    bar.finish_and_clear();
+    let wall = begun.elapsed().as_secs_f64();
+    let _ = write!(
+        table,
+        "\n{} clips, {:.1} s of video, {judged} frames judged, {alerts} alerts; {:.1} times real time\n",
+        clips.len(),
+        media.as_secs_f64(),
+        media.as_secs_f64() / wall.max(1e-9),
+    );
+    Ok(Summary { table, broken })
+}
+
+#[cfg(feature = "opencv")]
+fn open(clip: &Path, config: &Config, engine: &crate::engine::Engine) -> Result<Box<dyn Stream>, String> {
+    let _ = config;
+    let spec = engine.spec();
+    crate::camera::opencv::open_file(clip, spec.frame, spec.pad, &[]).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "opencv"))]
+fn open(clip: &Path, _config: &Config, _engine: &crate::engine::Engine) -> Result<Box<dyn Stream>, String> {
+    Err(format!("{}: this falld was built without OpenCV (feature `opencv`) and reads no files", clip.display()))
+}
+
+fn row(table: &mut String, name: &str, length: Duration, what: &str) {
+    let _ = writeln!(table, "{name:<40} {:>6.1} s  {what}", length.as_secs_f64());
+}
+
+/// The alerts of a clip, or how near it came to one.
+fn describe(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for decision in outcome.decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
+        let _ = write!(
+            text,
+            "{} at {:.1} s ({:.2})  ",
+            decision.transition.event.as_str(),
+            decision.captured.as_secs_f64(),
+            decision.transition.score
+        );
+    }
+    if text.is_empty() {
+        let (fall, climb) = (outcome.peak_fall, outcome.peak_climb);
+        let (peak, at) = if fall.0 >= climb.0 { fall } else { climb };
+        let _ = write!(text, "none (highest score {peak:.2} at {:.1} s)", at.as_secs_f64());
+    }
+    if let Some(reason) = &outcome.broken {
+        let _ = write!(text, " — ended early: {reason}");
+    }
+    text
+}
+
+/// Rounded so that the output is short and does not hang on the last bit.
+fn round(value: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(clips: usize) -> ProgressBar {
+    let bar = ProgressBar::new(clips as u64);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
