@@ -10,8 +10,13 @@
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
 //! the broker has acknowledged it.
 
+pub mod cli;
 pub mod config;
 pub mod event;
+pub mod exit;
 pub mod frame;
+pub mod lifecycle;
+pub mod log;
 pub mod metrics;
+pub mod reload;
 pub mod slot;
