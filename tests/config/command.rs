@@ -50,3 +50,10 @@ fn the_version_says_what_was_built() {
     let said = text(&output.stdout);
     assert!(["falld ", "commit:", "target:", "features:"].iter().all(|part| said.contains(part)), "{said}");
 }
+
+#[test]
+fn a_full_disk_behind_the_output_is_said() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let output = Command::new(env!("CARGO_BIN_EXE_falld")).arg("check").stdout(full).output().expect("falld runs");
+    assert_eq!(output.status.code(), Some(73), "{}", text(&output.stderr));
+}
