@@ -3,6 +3,8 @@
 //! Stages take their handles once and count with atomics: nothing here allocates or locks on a frame's road. Names
 //! carry the prefix `falld_` and base units; label values are bounded (configured cameras, fixed reasons).
 
+pub mod serve;
+
 use crate::event::{Class, EventType};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;

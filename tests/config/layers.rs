@@ -4,6 +4,7 @@ use super::parse;
 use falld::config::Config;
 use falld::config::load::{Loaded, load};
 use falld::config::problem::Origin;
+use proptest::prelude::*;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -121,4 +122,18 @@ fn what_is_printed_loads_to_the_same_configuration() {
 fn secrets_are_masked_in_what_is_printed() {
     let printed = parse("[camera.a]\nsource = \"rtsp://anna:s3cret@cam/1\"").expect("loaded").effective();
     assert!(printed.contains("rtsp://***@cam/1") && !printed.contains("s3cret"), "{printed}");
+}
+
+proptest! {
+    #[test]
+    fn any_variable_is_accepted_or_refused_by_name(
+        section in prop_oneof![Just("MQTT".to_owned()), Just("CAMERA__BED".to_owned()), Just("POLICY".to_owned()), any::<String>()],
+        key in prop_oneof![Just("PORT".to_owned()), Just("MASK".to_owned()), Just("TLS__CA".to_owned()), any::<String>()],
+        value in any::<String>(),
+    ) {
+        let name = format!("FALLD__{section}__{key}");
+        if let Err(problems) = load(Path::new("/absent/falld.toml"), false, [(name.clone().into(), value.into())]) {
+            prop_assert!(problems.to_string().contains(&name), "{problems}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The configuration: what bad input gets, what layers give, and a sample file that cannot go stale.
 
 mod bad_input;
+mod command;
 mod layers;
 mod sample;
 

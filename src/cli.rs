@@ -1,0 +1,132 @@
+//! The command line: what can be asked of the program, and what it says of itself.
+
+pub mod check;
+
+use crate::config::load::{DEFAULT_PATH, Loaded, load};
+use crate::exit::Exit;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The facts of this build, as `--version` shows them. The packager sets `FALLD_COMMIT` to the commit it built.
+pub fn build_facts() -> String {
+    let features: Vec<&str> = [("opencv", cfg!(feature = "opencv")), ("ort", cfg!(feature = "ort"))]
+        .iter()
+        .filter(|f| f.1)
+        .map(|f| f.0)
+        .collect();
+    format!(
+        "{}\ncommit:   {}\ntarget:   {}-{}\nprofile:  {}\nfeatures: {}",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("FALLD_COMMIT").unwrap_or("unknown"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+        if features.is_empty() { "none".to_owned() } else { features.join(", ") },
+    )
+}
+
+/// falld sees a fall in a camera's picture, on the device, and publishes a durable alert over MQTT.
+#[derive(Debug, Parser)]
+#[command(name = "falld", version, long_version = build_facts(), arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration file; conf.d/*.toml beside it and FALLD__SECTION__KEY follow.
+    #[arg(long, global = true, value_name = "PATH", help = format!("Configuration file [default: {DEFAULT_PATH}]"))]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch the cameras and alert, until told to stop
+    Run,
+    /// Check the configuration and print what holds
+    Check,
+    /// Try camera, model, broker, store, clock and disk, and say how to mend what fails
+    Doctor(DoctorArgs),
+    /// Run recorded clips through the same stages and write a line for each alert
+    Replay(ReplayArgs),
+    /// Measure this machine
+    Bench(BenchArgs),
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// Build what the execution provider needs (TensorRT engines), with progress
+    #[arg(long)]
+    pub prepare: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ReplayArgs {
+    /// The model's folder, in place of model.path
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Go as fast as the clip was recorded, not as fast as possible
+    #[arg(long)]
+    pub realtime: bool,
+    /// Where the alerts go, a JSON object a line; - is standard output
+    #[arg(long, value_name = "OUT")]
+    pub jsonl: PathBuf,
+    /// Clips, each from a cleared state
+    #[arg(required = true, value_name = "CLIP")]
+    pub clips: Vec<PathBuf>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct BenchArgs {
+    /// Write the table to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Seconds in place of minutes, for a first look
+    #[arg(long)]
+    pub quick: bool,
+}
+
+impl Cli {
+    /// Reads the command line. `Err` holds how to exit when everything that was asked has been printed, or nothing made
+    /// sense.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        Self::try_parse_from(arguments).map_err(|error| {
+            // Nobody is left to be told if the terminal is gone.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+        })
+    }
+
+    /// Loads and checks the configuration. On failure everything has been said on standard error.
+    pub fn load_config(&self) -> Result<Loaded, Exit> {
+        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
+        load(path, self.config.is_some(), std::env::vars_os()).map_err(|problems| {
+            let count = problems.0.len();
+            let plural = if count == 1 { "problem" } else { "problems" };
+            complain(format_args!("{problems}\nfalld: the configuration has {count} {plural}"));
+            Exit::Config
+        })
+    }
+}
+
+/// Says something on standard error.
+pub fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes a result to standard output. A reader that has seen enough (`| head`) is no failure.
+pub fn say(text: impl Display) -> Exit {
+    match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        Ok(()) => Exit::Ok,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+        Err(error) => {
+            complain(format_args!("falld: standard output: {error}"));
+            Exit::CannotCreate
+        }
+    }
+}
