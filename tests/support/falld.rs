@@ -61,7 +61,7 @@ impl Falld {
 
     pub fn start_with(store: &StoreConfig, config: MqttConfig, tuning: Tuning, clock: Clock) -> Self {
         // A story that fails shows what falld said meanwhile.
-        let filter = tracing_subscriber::EnvFilter::new("falld=debug,rumqttc=debug");
+        let filter = tracing_subscriber::EnvFilter::new("falld=debug,rumqttc=info");
         let _begun = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let metrics = Arc::new(Metrics::new());
         let mut store = Store::open(store, clock, metrics.clone()).unwrap();
