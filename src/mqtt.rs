@@ -16,6 +16,7 @@
 mod command;
 mod delivery;
 mod driver;
+pub mod latency;
 mod link;
 mod telemetry;
 mod topic;

@@ -135,7 +135,8 @@ pub struct Stored {
 /// What the publisher learns from the store.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Notice {
-    /// A new event; sent right after its commit.
+    /// A new event; sent right after its commit. Numbers grow from one such notice to the next, and a `Loaded` holds
+    /// exactly what was stored before it.
     Stored(Arc<Row>),
     /// Cameras with undelivered events.
     Lanes(Vec<String>),
@@ -280,9 +281,9 @@ impl Recorder {
             shared.remember(&mut writer, row.clone());
             shared.degraded_by(&error);
         }
-        drop(writer);
-        // Nobody listens in replay.
+        // Under the lock, so that notices come in the order of the numbers. Nobody listens in replay.
         let _unheard = shared.notices.send(Notice::Stored(row));
+        drop(writer);
         Stored { seq, at, durable }
     }
 

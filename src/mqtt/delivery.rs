@@ -199,6 +199,9 @@ impl Delivery {
             .lanes
             .entry(row.camera.clone())
             .or_insert_with(|| if surveyed { Lane::empty() } else { Lane::unread() });
+        if row.seq <= lane.last() {
+            return; // It came with a read from the store, which overtook this notice.
+        }
         lane.missed |= lane.loading;
         if lane.complete && lane.queue.len() < LANE {
             lane.queue.push_back(row);
@@ -210,7 +213,7 @@ impl Delivery {
     fn loaded(&mut self, camera: &str, rows: Vec<Arc<Row>>, complete: bool) {
         let Some(lane) = self.lanes.get_mut(camera) else { return };
         lane.loading = false;
-        let last = lane.queue.back().map_or(lane.done, |row| row.seq);
+        let last = lane.last();
         lane.queue.extend(rows.into_iter().filter(|row| row.seq > last));
         lane.complete = complete && !lane.missed;
     }
@@ -307,6 +310,11 @@ impl Lane {
     /// What waits is in the store alone.
     fn unread() -> Self {
         Self::default()
+    }
+
+    /// Highest number that this lane has seen in order.
+    fn last(&self) -> u64 {
+        self.queue.back().map_or(self.done, |row| row.seq)
     }
 }
 

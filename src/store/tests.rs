@@ -1,1 +1,180 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use super::*;
+use crate::event::{Class, EventType, Ledger};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+fn config(folder: &tempfile::TempDir) -> StoreConfig {
+    StoreConfig { path: folder.path().join("falld.db"), keep_days: 30 }
+}
+
+fn open(config: &StoreConfig) -> Store {
+    Store::open(config, Clock::start(), Arc::new(Metrics::new())).unwrap()
+}
+
+fn event(camera: &str) -> Event {
+    let id = Uuid::now_v7();
+    let ledger = Ledger { captured: Moment::ZERO, scored: Moment::ZERO, decided: Moment::ZERO };
+    Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 0.75, ledger }
+}
+
+/// What waits for `camera`, as the publisher reads it.
+fn waiting(outbox: &mut Outbox, camera: &str) -> Vec<Arc<Row>> {
+    outbox.load(camera, 0, 1000);
+    loop {
+        match outbox.notices.blocking_recv() {
+            Some(Notice::Loaded { camera: loaded, rows, complete }) => {
+                assert!(loaded == camera && complete);
+                return rows;
+            }
+            Some(_) => {}
+            None => unreachable!("the store lives"),
+        }
+    }
+}
+
+fn receipt(seq: u64, acknowledged_us: i64) -> Receipt {
+    Receipt { seq, stored_us: 1, published_us: 2, acknowledged_us }
+}
+
+fn count(config: &StoreConfig, table: &str) -> i64 {
+    let file = Connection::open(&config.path).unwrap();
+    file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn an_event_survives_and_leaves_only_when_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let context = Context { device: "house".into(), ..Context::default() };
+    let sent = event("bed");
+    {
+        let store = open(&config);
+        let stored = store.recorder().append(&sent, &context);
+        assert_eq!((stored.seq, stored.durable), (1, true));
+    }
+    {
+        let mut store = open(&config);
+        let mut outbox = store.outbox().unwrap();
+        let rows = waiting(&mut outbox, "bed");
+        assert_eq!((rows.len(), rows[0].id, rows[0].score), (1, sent.id, 0.75));
+        assert_eq!(rows[0].anchor, None, "an earlier process stored it");
+        assert!(waiting(&mut outbox, "hall").is_empty());
+        outbox.delivered(receipt(1, i64::MAX));
+    }
+    let mut store = open(&config);
+    assert!(waiting(&mut store.outbox().unwrap(), "bed").is_empty());
+    let file = Connection::open(&config.path).unwrap();
+    let times = file.query_row("SELECT stored_us, published_us, acknowledged_us FROM events", [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    });
+    assert_eq!(times.unwrap(), (1, 2, i64::MAX));
+    assert_eq!(store.recorder().append(&event("bed"), &context).seq, 2, "numbers go on");
+}
+
+#[test]
+fn retention_spares_what_was_not_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig { keep_days: 0, ..config(&folder) };
+    {
+        let mut store = open(&config);
+        let recorder = store.recorder();
+        (0..600).for_each(|_| drop(recorder.append(&event("bed"), &Context::default())));
+        let outbox = store.outbox().unwrap();
+        (1..600).for_each(|seq| outbox.delivered(receipt(seq, 3)));
+    }
+    let store = open(&config);
+    let begun = std::time::Instant::now();
+    while count(&config, "events") > 1 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!((count(&config, "events"), count(&config, "outbox")), (1, 1));
+    assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, 601);
+}
+
+#[test]
+fn a_damaged_file_is_moved_aside_and_its_outbox_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    {
+        let store = open(&config);
+        (0..50).for_each(|_| drop(store.recorder().append(&event("bed"), &Context::default())));
+    }
+    // Into the file with everything; then noise over an index page that the rows do not need.
+    let file = Connection::open(&config.path).unwrap();
+    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_by_acknowledgement'";
+    let page: i64 = file.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(file);
+    let bytes = std::fs::OpenOptions::new().write(true).open(&config.path).unwrap();
+    bytes.write_all_at(&[0xa5; 4096], (page.unsigned_abs() - 1) * 4096).unwrap();
+
+    let mut store = open(&config);
+    assert_eq!(waiting(&mut store.outbox().unwrap(), "bed").len(), 50, "saved");
+    assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, 51);
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().any(|name| name.to_string_lossy().starts_with("falld.db.corrupt-")));
+}
+
+#[test]
+fn a_file_of_noise_is_moved_aside_and_numbers_jump_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    std::fs::write(&config.path, [0x5a; 20_000]).unwrap();
+    assert!(Store::check(&config).unwrap_err().to_string().contains("moves a damaged file aside"));
+    let store = open(&config);
+    assert!(store.recorder().append(&event("bed"), &Context::default()).seq > 1_700_000_000);
+    assert!(Store::check(&config).is_ok());
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_a_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let metrics = || Arc::new(Metrics::new());
+    assert!(Store::check(&config).is_ok());
+    let first = open(&config);
+    let second = Store::open(&config, Clock::start(), metrics()).unwrap_err().to_string();
+    assert!(second.contains("another falld"), "{second}");
+    drop(first);
+
+    Connection::open(&config.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let newer = Store::open(&config, Clock::start(), metrics()).unwrap_err().to_string();
+    assert!(newer.contains("newer falld") && newer.contains("99"), "{newer}");
+    assert!(Store::check(&config).is_err());
+
+    let nowhere = StoreConfig { path: "/proc/falld/falld.db".into(), ..config };
+    let refusal = Store::open(&nowhere, Clock::start(), metrics()).unwrap_err().to_string();
+    assert!(refusal.contains("/proc/falld/falld.db") && refusal.contains("store.path"), "{refusal}");
+}
+
+#[test]
+fn a_full_disk_keeps_events_in_memory_and_writes_them_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let mut store = open(&config);
+    let recorder = store.recorder();
+    store.limit_pages(Some(1));
+    let mut memory = 0;
+    for seq in 1..=100 {
+        let stored = recorder.append(&event("bed"), &Context::default());
+        assert_eq!(stored.seq, seq);
+        memory += u32::from(!stored.durable);
+    }
+    assert!(memory > 50 && recorder.degraded(), "{memory}");
+    let mut outbox = store.outbox().unwrap();
+    let rows = waiting(&mut outbox, "bed");
+    assert!(rows.iter().map(|row| row.seq).eq(1..=100), "file and memory read as one");
+    // One of each kind is delivered meanwhile.
+    outbox.delivered(receipt(1, i64::MAX));
+    outbox.delivered(receipt(100, i64::MAX));
+    assert_eq!(waiting(&mut outbox, "bed").last().unwrap().seq, 99);
+    store.limit_pages(None);
+    let begun = std::time::Instant::now();
+    while recorder.degraded() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop((store, outbox));
+    assert_eq!((count(&config, "events"), count(&config, "outbox")), (100, 98));
+}

@@ -116,6 +116,7 @@ impl Worker {
                 rows.push(waiting.row.clone());
             }
         }
+        rows.retain(|row| !self.receipts.iter().any(|receipt| receipt.seq == row.seq));
         rows.sort_by_key(|row| row.seq);
         complete &= rows.len() <= limit;
         rows.truncate(limit);

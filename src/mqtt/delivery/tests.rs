@@ -1,1 +1,271 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use super::*;
+use crate::event::{Class, Event, EventType, Ledger};
+use crate::frame::Clock;
+use crate::store::Context;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const PATIENCE: Patience = Patience {
+    answer: Duration::from_secs(20),
+    retry_min: Duration::from_secs(1),
+    retry_max: Duration::from_secs(60),
+};
+
+fn row(seq: u64, camera: &str) -> Arc<Row> {
+    let id = Uuid::from_u128(seq.into());
+    let ledger = Ledger { captured: Moment::ZERO, scored: Moment::ZERO, decided: Moment::ZERO };
+    let event =
+        Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 1.0, ledger };
+    Arc::new(Row::new(seq, &event, &Context::default(), &Clock::start()))
+}
+
+fn ready() -> Delivery {
+    let mut machine = Delivery::new(PATIENCE);
+    assert_eq!(machine.start(), [Action::Survey]);
+    assert_eq!(machine.apply(Input::Lanes(vec![]), at(0)), []);
+    assert_eq!(machine.apply(Input::Connected, at(0)), []);
+    machine
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_secs(seconds)
+}
+
+fn answer(verdict: Result<(), &str>) -> Input {
+    Input::Answered { pkid: 7, verdict: verdict.map_err(Into::into) }
+}
+
+#[test]
+fn one_at_a_time_and_in_order() {
+    let mut machine = ready();
+    let (first, second) = (row(1, "bed"), row(2, "bed"));
+    assert_eq!(machine.apply(Input::Stored(first.clone()), at(0)), [Action::Publish(first.clone())]);
+    assert_eq!(machine.apply(Input::Stored(second.clone()), at(0)), []);
+    assert_eq!(machine.apply(Input::HandedOver { pkid: 7 }, at(1)), []);
+    let delivered = Action::Delivered { row: first, sent: at(1), acknowledged: at(2) };
+    assert_eq!(machine.apply(answer(Ok(())), at(2)), [delivered, Action::Publish(second)]);
+    assert!(!machine.drained());
+}
+
+#[test]
+fn a_lost_connection_means_again() {
+    let mut machine = ready();
+    let first = row(1, "bed");
+    machine.apply(Input::Stored(first.clone()), at(0));
+    assert_eq!(machine.apply(Input::Disconnected, at(1)), []);
+    assert_eq!(machine.apply(answer(Ok(())), at(1)), [], "an answer from an old connection says nothing");
+    assert_eq!(machine.apply(Input::Connected, at(2)), [Action::Publish(first)]);
+}
+
+#[test]
+fn a_silent_broker_is_left() {
+    let mut machine = ready();
+    let first = row(1, "bed");
+    machine.apply(Input::Stored(first.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(1));
+    assert_eq!(machine.deadline(), Some(at(21)));
+    assert_eq!(machine.apply(Input::Tick, at(20)), []);
+    assert_eq!(machine.apply(Input::Tick, at(21)), [Action::Reconnect]);
+    assert_eq!(machine.deadline(), None);
+    machine.apply(Input::Disconnected, at(21));
+    assert_eq!(machine.apply(Input::Connected, at(22)), [Action::Publish(first)]);
+}
+
+#[test]
+fn a_refused_camera_waits_and_holds_up_nobody() {
+    let mut machine = ready();
+    let (bed, hall) = (row(1, "bed"), row(2, "hall"));
+    machine.apply(Input::Stored(bed.clone()), at(0));
+    machine.apply(Input::Stored(hall.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    let refused = Action::Refused { camera: "bed".into(), reason: "NotAuthorized".into() };
+    assert_eq!(machine.apply(answer(Err("NotAuthorized")), at(0)), [refused, Action::Publish(hall)]);
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(answer(Ok(())), at(0));
+    assert!(machine.drained(), "a shutdown does not wait for what the broker refuses");
+    // Pauses double up to a limit, and the refusal is said once.
+    let mut now = at(0);
+    for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(machine.deadline(), Some(now + at(pause)));
+        now += at(pause);
+        assert_eq!(machine.apply(Input::Tick, now), [Action::Publish(bed.clone())]);
+        machine.apply(Input::HandedOver { pkid: 7 }, now);
+        assert_eq!(machine.apply(answer(Err("NotAuthorized")), now), []);
+    }
+    now += at(60);
+    machine.apply(Input::Tick, now);
+    machine.apply(Input::HandedOver { pkid: 7 }, now);
+    let delivered = Action::Delivered { row: bed, sent: now, acknowledged: now };
+    assert_eq!(machine.apply(answer(Ok(())), now), [delivered, Action::Accepted { camera: "bed".into() }]);
+}
+
+#[test]
+fn an_event_that_costs_the_connection_goes_behind_the_others() {
+    let mut machine = ready();
+    let (bed, hall) = (row(1, "bed"), row(2, "hall"));
+    machine.apply(Input::Stored(bed.clone()), at(0));
+    machine.apply(Input::Stored(hall.clone()), at(0));
+    machine.apply(Input::Disconnected, at(1));
+    assert_eq!(machine.apply(Input::Connected, at(2)), [Action::Publish(hall)]);
+}
+
+#[test]
+fn a_pause_that_is_over_does_not_keep_the_driver_awake() {
+    let mut machine = ready();
+    machine.apply(Input::Stored(row(1, "bed")), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(answer(Err("QuotaExceeded")), at(0));
+    machine.apply(Input::Disconnected, at(0));
+    machine.apply(Input::Tick, at(5));
+    assert_eq!(machine.deadline(), None);
+}
+
+/// One step of a broker, a store and a network that do what they like.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Fall(bool),
+    Answer(bool),
+    Break,
+    Connect,
+    Read,
+    ReadFails,
+    Wait(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => any::<bool>().prop_map(Step::Fall),
+        5 => prop::bool::weighted(0.8).prop_map(Step::Answer),
+        1 => Just(Step::Break),
+        2 => Just(Step::Connect),
+        3 => Just(Step::Read),
+        1 => Just(Step::ReadFails),
+        1 => any::<u8>().prop_map(Step::Wait),
+    ]
+}
+
+/// A store, a broker and a network by their bare promises.
+#[derive(Debug)]
+struct World {
+    machine: Delivery,
+    now: Moment,
+    outbox: BTreeMap<u64, Arc<Row>>,
+    reads: VecDeque<(String, u64)>,
+    survey: bool,
+    connected: bool,
+    flying: Option<Arc<Row>>,
+    delivered: Vec<Arc<Row>>,
+    seq: u64,
+}
+
+impl World {
+    fn feed(&mut self, input: Input) {
+        let actions = self.machine.apply(input, self.now);
+        self.obey(actions);
+    }
+
+    fn obey(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Publish(row) => {
+                    assert!(self.connected && self.flying.is_none(), "one at a time, on a connection");
+                    assert!(self.outbox.contains_key(&row.seq), "published again after its delivery");
+                    self.flying = Some(row);
+                }
+                Action::Delivered { row, .. } => {
+                    assert!(self.outbox.remove(&row.seq).is_some(), "delivered once");
+                    self.delivered.push(row);
+                }
+                Action::Load { camera, after } => self.reads.push_back((camera, after)),
+                Action::Survey => self.survey = true,
+                Action::Reconnect => {
+                    self.connected = false;
+                    self.flying = None;
+                }
+                Action::Refused { .. } | Action::Accepted { .. } => {}
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Fall(bed) => {
+                self.seq += 1;
+                let row = row(self.seq, if bed { "bed" } else { "hall" });
+                self.outbox.insert(self.seq, row.clone());
+                self.feed(Input::Stored(row));
+            }
+            Step::Answer(good) => {
+                if self.flying.take().is_some() {
+                    self.feed(Input::HandedOver { pkid: 7 });
+                    self.feed(answer(if good { Ok(()) } else { Err("QuotaExceeded") }));
+                }
+            }
+            Step::Break => {
+                self.connected = false;
+                self.flying = None;
+                self.feed(Input::Disconnected);
+            }
+            Step::Connect if !self.connected => {
+                self.connected = true;
+                self.feed(Input::Connected);
+            }
+            Step::Connect => {}
+            Step::Read if std::mem::take(&mut self.survey) => {
+                let mut cameras: Vec<String> = self.outbox.values().map(|row| row.camera.clone()).collect();
+                cameras.dedup();
+                self.feed(Input::Lanes(cameras));
+            }
+            Step::Read => {
+                let Some((camera, after)) = self.reads.pop_front() else { return };
+                let matching = self.outbox.values().filter(|row| row.camera == camera && row.seq > after);
+                let rows: Vec<_> = matching.take(LANE).cloned().collect();
+                let complete = rows.len() < LANE;
+                self.feed(Input::Loaded { camera, rows, complete });
+            }
+            Step::ReadFails => {
+                if let Some((camera, _)) = self.reads.pop_front() {
+                    self.feed(Input::LoadFailed { camera });
+                }
+            }
+            Step::Wait(seconds) => {
+                self.now += at(seconds.into());
+                self.feed(Input::Tick);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_everything_arrives_in_order(
+        before in 0..80_u64, steps in prop::collection::vec(step(), 0..300),
+    ) {
+        let outbox = (1..=before).map(|seq| (seq, row(seq, if seq % 3 == 0 { "bed" } else { "hall" }))).collect();
+        let mut world = World {
+            machine: Delivery::new(PATIENCE), now: at(0), outbox, reads: VecDeque::new(), survey: false,
+            connected: false, flying: None, delivered: Vec::new(), seq: before,
+        };
+        let actions = world.machine.start();
+        world.obey(actions);
+        for step in steps {
+            world.step(step);
+            prop_assert!(world.machine.lanes.values().all(|lane| lane.queue.len() <= LANE), "memory is bounded");
+        }
+        // At last all goes well.
+        for _ in 0..2000 {
+            for step in [Step::Connect, Step::Read, Step::Answer(true), Step::Wait(30)] {
+                world.step(step);
+            }
+        }
+        prop_assert!(world.outbox.is_empty(), "left behind: {:?}", world.outbox.keys());
+        prop_assert!(world.machine.drained());
+        prop_assert_eq!(world.delivered.len() as u64, world.seq);
+        for camera in ["bed", "hall"] {
+            let lane = world.delivered.iter().filter(|row| row.camera == camera);
+            prop_assert!(lane.map(|row| row.seq).is_sorted(), "order within a camera");
+        }
+    }
+}

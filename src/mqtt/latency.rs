@@ -1,0 +1,146 @@
+//! Measures the promise "decided, stored durably, at the subscriber" against a real broker: for `bench`.
+
+use crate::config::{MqttConfig, StoreConfig};
+use crate::event::{Class, Event, EventType, Ledger};
+use crate::frame::{Clock, Moment};
+use crate::metrics::Metrics;
+use crate::mqtt::{self, Parts, Telemetry, Topics, Tuning, link};
+use crate::store::{Context, Recorder, Store};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::{AsyncClient, Event as MqttEvent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A device of its own, so that a measurement on a household's broker looks like nobody's alert.
+const DEVICE: &str = "falld-bench";
+/// Longest wait for one event.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One event's way, each from its decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Until the commit had returned.
+    pub stored: Duration,
+    /// Until an independent subscriber had it.
+    pub received: Duration,
+}
+
+/// The value below which the share `quantile` (0 to 1) of `times` lies; zero for none.
+pub fn quantile(times: impl IntoIterator<Item = Duration>, quantile: f64) -> Duration {
+    let mut sorted: Vec<Duration> = times.into_iter().collect();
+    sorted.sort_unstable();
+    let rank = (sorted.len().saturating_sub(1) as f64 * quantile.clamp(0.0, 1.0)).round() as usize;
+    sorted.get(rank).copied().unwrap_or_default()
+}
+
+/// Sends `count` events one by one, `pause` apart, through the store at `store` and the broker of `config`, and times
+/// each until another client has received it. Errors are texts for people.
+pub async fn measure(
+    config: &MqttConfig,
+    store: &StoreConfig,
+    count: usize,
+    pause: Duration,
+) -> Result<Vec<Sample>, String> {
+    let clock = Clock::start();
+    let metrics = Arc::new(Metrics::new());
+    let mut arrivals = subscribe(config, clock).await?;
+    let mut store = Store::open(store, clock, metrics.clone()).map_err(|error| error.to_string())?;
+    let (commands, _ignored) = mpsc::channel(1);
+    let shutdown = CancellationToken::new();
+    let delivery = mqtt::spawn(Parts {
+        config: MqttConfig { client_id: String::new(), session_expiry_s: 0, ..config.clone() },
+        device: DEVICE.into(),
+        outbox: store.outbox().ok_or("the outbox is taken")?,
+        telemetry: Telemetry::new(DEVICE, clock),
+        commands,
+        metrics,
+        clock,
+        shutdown: shutdown.clone(),
+        tuning: Tuning::default(),
+    })
+    .map_err(|error| error.to_string())?;
+    let mut samples = Vec::with_capacity(count);
+    // The first ones make connections and caches.
+    for number in 0..count + 10 {
+        let recorder = store.recorder();
+        let sent = tokio::task::spawn_blocking(move || append(&recorder, clock)).await;
+        let (id, decided, stored) = sent.map_err(|error| error.to_string())?;
+        let arrival = async {
+            loop {
+                match arrivals.recv().await {
+                    Some((arrived, moment)) if arrived == id => return Some(moment),
+                    Some(_) => {}
+                    None => return None,
+                }
+            }
+        };
+        let received = tokio::time::timeout(PATIENCE, arrival)
+            .await
+            .map_err(|_| format!("event {number} did not arrive within {} s", PATIENCE.as_secs()))?
+            .ok_or("the subscriber lost its connection")?;
+        if number >= 10 {
+            let since = |moment: Moment| moment.saturating_sub(decided);
+            samples.push(Sample { stored: since(stored), received: since(received) });
+        }
+        tokio::time::sleep(pause).await;
+    }
+    shutdown.cancel();
+    delivery.task.await.map_err(|error| error.to_string())?;
+    Ok(samples)
+}
+
+/// What the detector's thread does with a decision.
+fn append(recorder: &Recorder, clock: Clock) -> (Uuid, Moment, Moment) {
+    let id = Uuid::now_v7();
+    let decided = clock.now();
+    let event = Event {
+        id,
+        incident: id,
+        camera: "bench".into(),
+        event: EventType::Test,
+        class: Class::Fall,
+        score: 1.0,
+        ledger: Ledger { captured: decided, scored: decided, decided },
+    };
+    let stored = recorder.append(&event, &Context { device: DEVICE.into(), ..Context::default() });
+    (id, decided, stored.at)
+}
+
+/// Another client; gives each event's id and the moment of its arrival.
+async fn subscribe(config: &MqttConfig, clock: Clock) -> Result<mpsc::UnboundedReceiver<(Uuid, Moment)>, String> {
+    let topics = Topics::new(&config.base, DEVICE);
+    let mut config = config.clone();
+    config.client_id = format!("{DEVICE}-subscriber");
+    config.session_expiry_s = 0;
+    let mut options = link::options(&config, DEVICE, &Topics::new(&config.base, &config.client_id))
+        .map_err(|error| error.to_string())?;
+    options.set_clean_start(true);
+    let (client, mut eventloop) = AsyncClient::new(options, 4);
+    client.try_subscribe(topics.event("bench"), QoS::AtLeastOnce).map_err(|error| error.to_string())?;
+    loop {
+        match eventloop.poll().await {
+            Ok(MqttEvent::Incoming(Packet::SubAck(_))) => break,
+            Ok(_) => {}
+            Err(error) => return Err(link::explain(&error, &config)),
+        }
+    }
+    let (sender, arrivals) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        // Held, because the event loop ends with its last client.
+        let _client = client;
+        while let Ok(event) = eventloop.poll().await {
+            let MqttEvent::Incoming(Packet::Publish(publish)) = event else { continue };
+            let moment = clock.now();
+            let payload: Option<serde_json::Value> = serde_json::from_slice(&publish.payload).ok();
+            let id = payload.and_then(|payload| Uuid::parse_str(payload.get("id")?.as_str()?).ok());
+            if id.is_some_and(|id| sender.send((id, moment)).is_err()) {
+                return;
+            }
+        }
+    });
+    Ok(arrivals)
+}

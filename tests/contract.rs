@@ -1,0 +1,184 @@
+//! What is really published fits `deploy/schemas`, and the retained topics tell who is there.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, dead_code, reason = "support is shared by several test programs")]
+
+mod support {
+    pub mod broker;
+    pub mod falld;
+    pub mod proxy;
+}
+
+use falld::event::{Class, Event, EventType, Ledger};
+use falld::frame::Clock;
+use falld::mqtt::{CameraState, Fall, Picture, parse_command};
+use falld::store::Context;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{PublishProperties, Publish};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use support::broker::{Mosquitto, OPEN};
+use support::falld::{Falld, Subscriber, broker_at, quick, store_in};
+use support::proxy::{Mode, Proxy};
+use uuid::Uuid;
+
+fn validator(name: &str) -> jsonschema::Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/schemas/{name}.json"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn hold(name: &str, value: &Value) {
+    if let Err(error) = validator(name).validate(value) {
+        panic!("{name}: {error}\n{value:#}");
+    }
+}
+
+/// The message on `topic`, whatever else comes before it.
+async fn on(subscriber: &mut Subscriber, topic: &str) -> Publish {
+    loop {
+        let message = subscriber.next().await;
+        if message.topic == topic.as_bytes() {
+            return message;
+        }
+    }
+}
+
+fn value(message: &Publish) -> Value {
+    serde_json::from_slice(&message.payload).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_published_fits_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
+    let mut state = CameraState { picture: Picture::Seeing, ..CameraState::default() };
+    falld.telemetry.set_state("bed", state.clone());
+    state.fall = Fall::Down;
+    state.detail = Some("ünlit".into());
+    falld.telemetry.set_state("hall", state);
+    let now = falld.clock.now();
+    let ledger = Ledger { captured: now, scored: now, decided: now };
+    let mut context = Context { device: "house".into(), ..Context::default() };
+    context.model.name = "tiny".into();
+    for (event, score) in EventType::ALL.into_iter().zip([0.0, 1.0, 0.5, f32::NAN, 7.0, -1.0, 0.9]) {
+        let id = Uuid::now_v7();
+        let event = Event { id, incident: id, camera: "bed".into(), event, class: Class::Climb, score, ledger };
+        falld.recorder.append(&event, &context);
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let wanted = ["status", "health", "state", "event"];
+    while seen.get("event") != Some(&7) || wanted.iter().any(|kind| !seen.contains_key(*kind)) {
+        let message = subscriber.next().await;
+        let topic = String::from_utf8(message.topic.to_vec()).unwrap();
+        let kind = topic.rsplit('/').next().unwrap().to_owned();
+        let properties = message.properties.clone().unwrap();
+        assert_eq!(properties.payload_format_indicator, Some(1));
+        if kind == "status" {
+            hold("status", &json!(String::from_utf8(message.payload.to_vec()).unwrap()));
+        } else {
+            hold(&kind, &value(&message));
+            assert_eq!(properties.content_type.as_deref(), Some("application/json"));
+            assert_eq!(properties.user_properties, [("schema".to_owned(), "1".to_owned())]);
+        }
+        assert_eq!(properties.message_expiry_interval.is_some(), kind == "health");
+        assert_eq!(message.qos == QoS::AtLeastOnce, kind == "event");
+        *seen.entry(kind).or_default() += 1;
+    }
+    falld.stop().await;
+}
+
+#[test]
+fn the_command_schema_and_the_parser_agree() {
+    let schema = validator("command");
+    let id = Uuid::now_v7().to_string();
+    for (command, good) in [
+        (json!({"command": "ack"}), true),
+        (json!({"command": "ack", "incident": id}), true),
+        (json!({"command": "ack", "incident": null}), true),
+        (json!({"command": "test"}), true),
+        (json!({"command": "arm"}), true),
+        (json!({"command": "disarm"}), true),
+        (json!({"command": "disarm", "incident": id}), false),
+        (json!({"command": "ack", "incident": "yesterday"}), false),
+        (json!({"command": "ack", "force": true}), false),
+        (json!({"command": "shout"}), false),
+        (json!({}), false),
+        (json!(["ack"]), false),
+    ] {
+        assert_eq!(schema.is_valid(&command), good, "{command}");
+        assert_eq!(parse_command("bed", command.to_string().as_bytes(), false).is_ok(), good, "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_says_who_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let road = Proxy::start(mosquitto.port, Mode::Pass).await;
+    let status = "falld/house/status";
+    let mut subscriber = Subscriber::new(mosquitto.port, status).await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    assert_eq!(subscriber.next().await.payload, "online");
+    falld.telemetry.set_state("bed", CameraState { picture: Picture::Seeing, ..CameraState::default() });
+
+    // The road breaks: the broker says it; falld comes back and says so.
+    road.set(Mode::Closed);
+    assert_eq!(subscriber.next().await.payload, "offline");
+    road.set(Mode::Pass);
+    assert_eq!(subscriber.next().await.payload, "online");
+
+    // Whoever comes late finds everything.
+    let mut late = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    let state = on(&mut late, "falld/house/bed/state").await;
+    assert!(state.retain && value(&state)["picture"] == "seeing");
+
+    falld.stop().await;
+    assert_eq!(subscriber.next().await.payload, "offline");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_drains_the_outbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/+/event").await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
+    falld.connected().await;
+    let ids: Vec<Uuid> = (0..100).map(|_| falld.fall("bed").0).collect();
+    let metrics = falld.metrics.clone();
+    falld.stop().await;
+    assert_eq!(metrics.outbox_depth.get(), 0);
+    assert_eq!(subscriber.ids(&ids).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_does_not_wait_for_an_absent_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = broker_at(support::broker::free_port());
+    let falld = Falld::start(&store_in(folder.path()), nobody);
+    falld.fall("bed");
+    let begun = std::time::Instant::now();
+    falld.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_never_lands_on_our_own_topics() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/+/event").await;
+    let mut falld = Falld::start_with(&store_in(folder.path()), broker_at(mosquitto.port), quick(), Clock::start());
+    falld.connected().await;
+    let properties =
+        PublishProperties { response_topic: Some("falld/house/bed/event".into()), ..PublishProperties::default() };
+    let (topic, payload) = ("falld/house/bed/cmd", r#"{"command":"test"}"#);
+    subscriber.client.publish_with_properties(topic, QoS::AtLeastOnce, false, payload, properties).await.unwrap();
+    tokio::time::timeout(support::broker::PATIENCE, falld.commands.recv()).await.unwrap().unwrap();
+    let (id, _) = falld.fall("bed");
+    assert_eq!(subscriber.json().await["id"], id.to_string(), "the first message is an event");
+    falld.stop().await;
+}
