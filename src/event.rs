@@ -66,15 +66,8 @@ impl EventType {
     }
 
     /// Every type, in the order of the payload's schema.
-    pub const ALL: [Self; 7] = [
-        Self::Fall,
-        Self::LongLie,
-        Self::Recovered,
-        Self::Climb,
-        Self::ClimbEnded,
-        Self::Acknowledged,
-        Self::Test,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Fall, Self::LongLie, Self::Recovered, Self::Climb, Self::ClimbEnded, Self::Acknowledged, Self::Test];
 
     /// The type that `text` names.
     pub fn parse(text: &str) -> Option<Self> {

@@ -15,6 +15,7 @@
 
 mod command;
 mod delivery;
+mod discovery;
 mod driver;
 pub mod latency;
 mod link;
@@ -195,7 +196,10 @@ pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
 pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError> {
     link::options(config, device, &Topics::new(&config.base, device))?;
     let mut warnings = Vec::new();
-    let secrets = [("mqtt.password_file", Some(&config.password_file)), ("mqtt.tls.key", config.tls.as_ref().map(|tls| &tls.key))];
+    let secrets = [
+        ("mqtt.password_file", Some(&config.password_file)),
+        ("mqtt.tls.key", config.tls.as_ref().map(|tls| &tls.key)),
+    ];
     for (key, path) in secrets {
         let Some(path) = path else { continue };
         let Ok(metadata) = std::fs::metadata(path) else { continue };
@@ -205,7 +209,10 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
             warnings.push(format!("{key} = {path}: others can read it (mode {mode:03o}); chmod 600 {path}"));
         }
     }
-    if config.tls.is_none() && !config.username.is_empty() && !matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1") {
+    if config.tls.is_none()
+        && !config.username.is_empty()
+        && !matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    {
         warnings.push(format!("mqtt.host = {}: the password travels unencrypted; set mqtt.tls", config.host));
     }
     Ok(warnings)

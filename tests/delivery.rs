@@ -310,6 +310,9 @@ async fn retained_commands_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mosquitto = Mosquitto::start(folder.path(), OPEN);
     let mut caregiver = Subscriber::new(mosquitto.port, "answers/#").await;
+    // `online` comes behind the subscription on the same connection: then falld listens.
+    let mut status = Subscriber::new(mosquitto.port, "falld/house/status").await;
+    let client = caregiver.client.clone();
     let send = async |payload: &str, retain: bool| {
         let properties = PublishProperties {
             response_topic: Some("answers/nurse".into()),
@@ -318,11 +321,11 @@ async fn retained_commands_are_ignored() {
         };
         let topic = "falld/house/bed/cmd";
         let payload = payload.to_owned();
-        caregiver.client.publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).await.unwrap();
+        client.publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).await.unwrap();
     };
     send(r#"{"command":"disarm"}"#, true).await;
     let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
-    falld.connected().await;
+    assert_eq!(status.next().await.payload, "online");
     let incident = Uuid::now_v7();
     send(r#"{"command":"arm"}"#, true).await;
     send("{not json", false).await;
@@ -339,5 +342,15 @@ async fn retained_commands_are_ignored() {
         results.push(answer["result"].as_str().unwrap().to_owned());
     }
     assert_eq!(results, ["refused", "refused", "accepted"]);
+
+    // What is said while falld is away is not obeyed when it comes back: it might silence another incident.
+    falld.stop().await;
+    assert_eq!(status.next().await.payload, "offline");
+    send(r#"{"command":"ack"}"#, false).await;
+    let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
+    assert_eq!(status.next().await.payload, "online");
+    send(r#"{"command":"test"}"#, false).await;
+    let command = tokio::time::timeout(broker::PATIENCE, falld.commands.recv()).await.unwrap().unwrap();
+    assert_eq!(command.order, Order::Test);
     falld.stop().await;
 }

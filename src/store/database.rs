@@ -130,12 +130,7 @@ pub(crate) fn deliver(connection: &Connection, receipt: &Receipt) -> Result<()> 
     connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([signed(receipt.seq)])?;
     connection
         .prepare_cached("UPDATE events SET stored_us = ?2, published_us = ?3, acknowledged_us = ?4 WHERE seq = ?1")?
-        .execute(params![
-            signed(receipt.seq),
-            receipt.stored_us,
-            receipt.published_us,
-            receipt.acknowledged_us
-        ])?;
+        .execute(params![signed(receipt.seq), receipt.stored_us, receipt.published_us, receipt.acknowledged_us])?;
     Ok(())
 }
 
@@ -215,10 +210,7 @@ fn parse(row: &rusqlite::Row<'_>, process: &str) -> Result<Option<Row>> {
         seq: row.get::<_, i64>(0)?.unsigned_abs(),
         id,
         incident,
-        context: Context {
-            device: text(3)?,
-            model: ModelRef { name: text(8)?, version: text(9)?, sha256: text(10)? },
-        },
+        context: Context { device: text(3)?, model: ModelRef { name: text(8)?, version: text(9)?, sha256: text(10)? } },
         camera: text(4)?,
         event,
         class,

@@ -95,8 +95,7 @@ impl Worker {
     fn load(&self, camera: String, after: u64, limit: usize) {
         let writer = self.shared.writer();
         let damaged = |seq| tracing::error!(seq, "an event in the outbox cannot be understood and is left there");
-        let loaded =
-            database::undelivered(&self.connection, &camera, after, limit, &self.shared.process, damaged);
+        let loaded = database::undelivered(&self.connection, &camera, after, limit, &self.shared.process, damaged);
         let mut complete = true;
         let mut rows: Vec<_> = match loaded {
             Ok(rows) => {

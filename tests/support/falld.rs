@@ -84,17 +84,7 @@ impl Falld {
         context.model.name = "scripted".into();
         context.model.version = "1".into();
         context.model.sha256 = "0".repeat(64);
-        Self {
-            recorder: store.recorder(),
-            store,
-            delivery,
-            telemetry,
-            commands,
-            metrics,
-            clock,
-            shutdown,
-            context,
-        }
+        Self { recorder: store.recorder(), store, delivery, telemetry, commands, metrics, clock, shutdown, context }
     }
 
     /// Decides a fall seen by `camera` now.

@@ -7,17 +7,21 @@ use crate::store::Context;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const PATIENCE: Patience = Patience {
-    answer: Duration::from_secs(20),
-    retry_min: Duration::from_secs(1),
-    retry_max: Duration::from_secs(60),
-};
+const PATIENCE: Patience =
+    Patience { answer: Duration::from_secs(20), retry_min: Duration::from_secs(1), retry_max: Duration::from_secs(60) };
 
 fn row(seq: u64, camera: &str) -> Arc<Row> {
     let id = Uuid::from_u128(seq.into());
     let ledger = Ledger { captured: Moment::ZERO, scored: Moment::ZERO, decided: Moment::ZERO };
-    let event =
-        Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 1.0, ledger };
+    let event = Event {
+        id,
+        incident: id,
+        camera: camera.into(),
+        event: EventType::Fall,
+        class: Class::Fall,
+        score: 1.0,
+        ledger,
+    };
     Arc::new(Row::new(seq, &event, &Context::default(), &Clock::start()))
 }
 
