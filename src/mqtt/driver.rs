@@ -30,8 +30,6 @@ pub(super) struct Driver {
     connects: u64,
     /// The last trouble that was said, so that it is said once.
     trouble: Option<String>,
-    /// Nobody subscribed to a camera's events: said once.
-    unheard: bool,
     next_health: Moment,
     /// Cameras that Home Assistant knows of.
     announced: Vec<String>,
@@ -63,7 +61,12 @@ impl Driver {
         progress: Arc<AtomicU64>,
     ) -> Self {
         let Parts { tuning, .. } = &parts;
-        let patience = Patience { answer: tuning.answer, retry_min: tuning.retry_min, retry_max: tuning.retry_max };
+        let patience = Patience {
+            answer: tuning.answer,
+            retry_min: tuning.retry_min,
+            retry_max: tuning.retry_max,
+            unheard: tuning.unheard,
+        };
         Self {
             machine: Delivery::new(patience),
             parts,
@@ -74,7 +77,6 @@ impl Driver {
             connection: None,
             connects: 0,
             trouble: None,
-            unheard: false,
             next_health: Moment::ZERO,
             announced: Vec::new(),
             drain_until: None,
@@ -168,13 +170,7 @@ impl Driver {
                 self.feed(Input::Disconnected, now);
             }
             LinkEvent::HandedOver { pkid } => self.feed(Input::HandedOver { pkid }, now),
-            LinkEvent::Answered { pkid, verdict, unheard } => {
-                if unheard && !std::mem::replace(&mut self.unheard, true) {
-                    tracing::warn!("the broker took an event that nobody subscribes to: no one was told");
-                }
-                self.unheard &= unheard;
-                self.feed(Input::Answered { pkid, verdict }, now);
-            }
+            LinkEvent::Answered { pkid, verdict } => self.feed(Input::Answered { pkid, verdict }, now),
             LinkEvent::Unsubscribed { reason } => {
                 tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
             }
@@ -218,7 +214,12 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Publish(row) => self.publish_event(&row),
-            Action::Delivered { row, sent, acknowledged } => self.delivered(&row, sent, acknowledged),
+            Action::Delivered { row, sent, acknowledged, heard } => {
+                if !heard {
+                    tracing::warn!(event_id = %row.id, camera = row.camera, "nobody subscribed: the broker has it, no one was told");
+                }
+                self.delivered(&row, sent, acknowledged);
+            }
             Action::Load { camera, after } => self.parts.outbox.load(&camera, after, LANE),
             Action::Survey => self.parts.outbox.survey(),
             Action::Reconnect => {
@@ -230,7 +231,7 @@ impl Driver {
                 camera,
                 reason,
                 topic = self.topics.event(&camera),
-                "the broker refuses this camera's events; they are kept and tried again (check the broker's ACL)"
+                "the broker refuses this camera's events; they are kept and tried again (check its ACL and who subscribes)"
             ),
             Action::Accepted { camera } => tracing::info!(camera, "the broker takes this camera's events again"),
         }

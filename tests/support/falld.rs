@@ -26,6 +26,7 @@ pub fn quick() -> Tuning {
         answer: Duration::from_millis(400),
         retry_min: Duration::from_millis(50),
         retry_max: Duration::from_millis(200),
+        unheard: Duration::from_secs(10),
         health_every: Duration::from_millis(500),
         grace: Duration::from_secs(5),
     }
