@@ -119,9 +119,10 @@ fn program() -> Result<PathBuf, Box<dyn Error>> {
 fn subscriber(port: u16) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new("caregiver", "127.0.0.1", port);
     options.set_keep_alive(Duration::from_secs(5));
-    let (client, mut events) = AsyncClient::new(options, 16);
-    events.network_options.set_tcp_nodelay(true);
-    (client, events)
+    let mut network = options.network_options();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    AsyncClient::new(options, 16)
 }
 
 async fn next(events: &mut EventLoop) -> Result<(String, Vec<u8>), Box<dyn Error>> {

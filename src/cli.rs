@@ -1,8 +1,12 @@
 //! The command line: what can be asked of the program, and what it says of itself.
 
 pub mod check;
+pub mod doctor;
+pub mod replay;
+pub mod run;
 
 use crate::config::load::{DEFAULT_PATH, Loaded, load};
+use crate::config::problem::Problems;
 use crate::exit::Exit;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -102,10 +106,15 @@ impl Cli {
         })
     }
 
+    /// Loads and checks the configuration.
+    pub fn read_config(&self) -> Result<Loaded, Problems> {
+        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
+        load(path, self.config.is_some(), std::env::vars_os())
+    }
+
     /// Loads and checks the configuration. On failure everything has been said on standard error.
     pub fn load_config(&self) -> Result<Loaded, Exit> {
-        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-        load(path, self.config.is_some(), std::env::vars_os()).map_err(|problems| {
+        self.read_config().map_err(|problems| {
             let count = problems.0.len();
             let plural = if count == 1 { "problem" } else { "problems" };
             complain(format_args!("{problems}\nfalld: the configuration has {count} {plural}"));

@@ -230,6 +230,8 @@ pub struct MqttConfig {
     pub session_expiry_s: u32,
     /// How long the broker waits before it says that we are gone, in seconds.
     pub will_delay_s: u32,
+    /// Announce the device to Home Assistant under `homeassistant/`; the broker's ACL must allow it.
+    pub home_assistant: bool,
 }
 
 impl Default for MqttConfig {
@@ -245,6 +247,7 @@ impl Default for MqttConfig {
             keep_alive_s: 15,
             session_expiry_s: 86_400,
             will_delay_s: 10,
+            home_assistant: false,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
 //! the broker has acknowledged it.
 
+pub mod app;
 pub mod cadence;
 pub mod camera;
 pub mod capture;

@@ -9,9 +9,12 @@ fn main() -> Exit {
         Err(exit) => return exit,
     };
     match &cli.command {
+        Command::Run => cli::run::run(cli),
         Command::Check => cli::check::check(&cli),
-        Command::Run | Command::Doctor(_) | Command::Replay(_) | Command::Bench(_) => {
-            cli::complain("falld: this command is not wired up yet");
+        Command::Doctor(arguments) => cli::doctor::doctor(&cli, arguments),
+        Command::Replay(arguments) => cli::replay::replay(&cli, arguments),
+        Command::Bench(_) => {
+            cli::complain("falld: bench");
             Exit::Failure
         }
     }

@@ -15,6 +15,7 @@
 
 mod command;
 mod delivery;
+mod discovery;
 mod driver;
 pub mod latency;
 mod link;
@@ -75,6 +76,8 @@ pub struct Tuning {
     pub retry_min: Duration,
     /// Longest pause after the broker refused an event.
     pub retry_max: Duration,
+    /// How long an event that nobody subscribes to is kept for somebody who comes late.
+    pub unheard: Duration,
     /// Between two health messages.
     pub health_every: Duration,
     /// Time for the outbox to drain at shutdown.
@@ -89,6 +92,7 @@ impl Default for Tuning {
             answer: Duration::from_secs(20),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
+            unheard: Duration::from_secs(600),
             health_every: Duration::from_secs(30),
             grace: Duration::from_secs(3),
         }

@@ -14,6 +14,7 @@
 //! duplicate with the same id. Deliberately absent: eviction. The policy's cooldown bounds the rate of events.
 
 mod database;
+mod error;
 mod open;
 mod row;
 mod worker;
@@ -22,13 +23,14 @@ use crate::config::StoreConfig;
 use crate::event::Event;
 use crate::frame::{Clock, Moment};
 use crate::metrics::Metrics;
+pub use error::StoreError;
 use open::Opened;
 pub(crate) use row::unix_us;
 pub use row::{Context, Receipt, Row};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -38,88 +40,6 @@ use uuid::Uuid;
 /// Events that wait in memory while the store cannot be written; about 5 MB. With the policy's cooldown of 30 s this is
 /// more than a day of one camera that alerts without a pause.
 const MEMORY_LIMIT: usize = 10_000;
-
-/// Why the store could not be opened. Each text says what, where and how to mend it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The folder or file cannot be made or moved.
-    #[error("store.path = {}: {error}. {mend}", path.display())]
-    Folder {
-        /// The configured file.
-        path: PathBuf,
-        /// What the system said.
-        error: String,
-        /// What to do.
-        mend: &'static str,
-    },
-    /// SQLite refuses the file.
-    #[error("store.path = {}: {error}. {mend}", path.display())]
-    Sqlite {
-        /// The configured file.
-        path: PathBuf,
-        /// What SQLite said.
-        error: String,
-        /// What to do.
-        mend: &'static str,
-    },
-    /// A new file is damaged as well: the disk is.
-    #[error("store.path = {}: a new file is damaged too ({error}). Check the disk (dmesg, smartctl)", path.display())]
-    Damaged {
-        /// The configured file.
-        path: PathBuf,
-        /// What SQLite said.
-        error: String,
-    },
-    /// Another falld uses it.
-    #[error("store.path = {}: another falld is using it. Stop it, or give this one its own store", path.display())]
-    InUse {
-        /// The configured file.
-        path: PathBuf,
-    },
-    /// Written by a newer falld.
-    #[error(
-        "store.path = {}: written by a newer falld (schema {version}). Install that version again, or move the file \
-         away once everything in it is delivered", path.display()
-    )]
-    Newer {
-        /// The configured file.
-        path: PathBuf,
-        /// The file's schema version.
-        version: i64,
-    },
-}
-
-impl StoreError {
-    fn folder(path: &Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-        let mend = match error.kind() {
-            PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
-            ReadOnlyFilesystem => "Mount the file system writable, or set store.path to one that is",
-            StorageFull => "Free space on that file system",
-            _ => "Set store.path to a file in a folder that falld can write",
-        };
-        Self::Folder { path: path.into(), error: error.to_string(), mend }
-    }
-
-    fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
-        let mend = match error.sqlite_error_code() {
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "Let falld's user write the file and its folder, on a file system that is mounted writable"
-            }
-            Some(ErrorCode::DiskFull) => "Free space on that file system",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "Close the program that holds it",
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
-            }
-            _ => "Check the disk (dmesg, smartctl)",
-        };
-        Self::Sqlite { path: path.into(), error: error.to_string(), mend }
-    }
-
-    fn newer(path: &Path, version: i64) -> Self {
-        Self::Newer { path: path.into(), version }
-    }
-}
 
 /// What [`Recorder::append`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use falld::frame::Clock;
 use falld::mqtt::{CameraState, Fall, Picture, parse_command};
 use falld::store::Context;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{PublishProperties, Publish};
+use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -172,7 +172,8 @@ async fn an_answer_never_lands_on_our_own_topics() {
     let mosquitto = Mosquitto::start(folder.path(), OPEN);
     let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/+/event").await;
     let mut falld = Falld::start_with(&store_in(folder.path()), broker_at(mosquitto.port), quick(), Clock::start());
-    falld.connected().await;
+    let mut status = Subscriber::new(mosquitto.port, "falld/house/status").await;
+    assert_eq!(status.next().await.payload, "online");
     let properties =
         PublishProperties { response_topic: Some("falld/house/bed/event".into()), ..PublishProperties::default() };
     let (topic, payload) = ("falld/house/bed/cmd", r#"{"command":"test"}"#);
@@ -180,5 +181,25 @@ async fn an_answer_never_lands_on_our_own_topics() {
     tokio::time::timeout(support::broker::PATIENCE, falld.commands.recv()).await.unwrap().unwrap();
     let (id, _) = falld.fall("bed");
     assert_eq!(subscriber.json().await["id"], id.to_string(), "the first message is an event");
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn home_assistant_is_told_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut home = Subscriber::new(mosquitto.port, "homeassistant/device/#").await;
+    let mut config = broker_at(mosquitto.port);
+    config.home_assistant = true;
+    let falld = Falld::start(&store_in(folder.path()), config);
+    falld.telemetry.set_state("bed", CameraState::default());
+    let mut announced = value(&on(&mut home, "homeassistant/device/house/config").await);
+    while announced["cmps"].get("bed_fall").is_none() {
+        announced = value(&on(&mut home, "homeassistant/device/house/config").await);
+    }
+    assert_eq!(announced["cmps"]["bed_fall"]["state_topic"], "falld/house/bed/state");
+    // It comes up later and asks.
+    home.client.publish("homeassistant/status", QoS::AtMostOnce, false, "online").await.unwrap();
+    assert_eq!(value(&on(&mut home, "homeassistant/device/house/config").await), announced);
     falld.stop().await;
 }

@@ -181,6 +181,81 @@ async fn acl_denial_keeps_the_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caregiver_comes_later_than_the_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let road = Proxy::start(mosquitto.port, Mode::Pass).await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    let ids = [falld.fall("bed").0, falld.fall("bed").0];
+    until("the broker was asked twice", || road.publishes() >= 2).await;
+    assert_eq!(falld.metrics.outbox_depth.get(), 2, "taken by the broker, heard by nobody");
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    assert_eq!(subscriber.ids(&ids).await, texts(&ids));
+    falld.delivered().await;
+    falld.stop().await;
+}
+
+/// A small file system of its own, where the machine lets us make one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        Self::mount("size=1m,mode=0777", folder.path()).then(|| Self(folder))
+    }
+
+    fn mount(options: &str, folder: &Path) -> bool {
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "falld-test"]).arg(folder).output();
+        mount.is_ok_and(|done| done.status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_disk_is_full_then_read_only() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: no right to mount a tmpfs here");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let store = store_in(disk.0.path());
+    let falld = Falld::start(&store, broker_at(mosquitto.port));
+    falld.connected().await;
+    let mut ids = vec![falld.fall("bed").0];
+    let ballast = disk.0.path().join("ballast");
+    let mut filler = std::fs::File::create(&ballast).unwrap();
+    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
+    // What the log has already allocated fills up first.
+    while falld.metrics.store_degraded.get() == 0 && ids.len() < 1000 {
+        ids.push(falld.fall("bed").0);
+    }
+    assert_eq!(falld.metrics.store_degraded.get(), 1);
+    ids.extend((0..5).map(|_| falld.fall("bed").0));
+    assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids), "published from memory");
+    drop(filler);
+    std::fs::remove_file(&ballast).unwrap();
+    until("the store has recovered", || falld.metrics.store_degraded.get() == 0).await;
+    falld.delivered().await;
+    falld.stop().await;
+    assert_eq!(in_store(&store.path), (i64::try_from(ids.len()).unwrap(), 0));
+
+    // A start on a read-only disk is refused in words.
+    assert!(SmallDisk::mount("remount,ro", disk.0.path()));
+    let metrics = std::sync::Arc::new(falld::metrics::Metrics::new());
+    let refusal = falld::store::Store::open(&store, Clock::start(), metrics).unwrap_err().to_string();
+    assert!(refusal.contains("read-only") || refusal.contains("Read-only"), "{refusal}");
+    assert!(refusal.contains("Mount") && falld::store::Store::check(&store).is_err(), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_with_own_ca_and_client_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
@@ -310,6 +385,9 @@ async fn retained_commands_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mosquitto = Mosquitto::start(folder.path(), OPEN);
     let mut caregiver = Subscriber::new(mosquitto.port, "answers/#").await;
+    // `online` comes behind the subscription on the same connection: then falld listens.
+    let mut status = Subscriber::new(mosquitto.port, "falld/house/status").await;
+    let client = caregiver.client.clone();
     let send = async |payload: &str, retain: bool| {
         let properties = PublishProperties {
             response_topic: Some("answers/nurse".into()),
@@ -318,11 +396,11 @@ async fn retained_commands_are_ignored() {
         };
         let topic = "falld/house/bed/cmd";
         let payload = payload.to_owned();
-        caregiver.client.publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).await.unwrap();
+        client.publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).await.unwrap();
     };
     send(r#"{"command":"disarm"}"#, true).await;
     let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
-    falld.connected().await;
+    assert_eq!(status.next().await.payload, "online");
     let incident = Uuid::now_v7();
     send(r#"{"command":"arm"}"#, true).await;
     send("{not json", false).await;
@@ -339,5 +417,15 @@ async fn retained_commands_are_ignored() {
         results.push(answer["result"].as_str().unwrap().to_owned());
     }
     assert_eq!(results, ["refused", "refused", "accepted"]);
+
+    // What is said while falld is away is not obeyed when it comes back: it might silence another incident.
+    falld.stop().await;
+    assert_eq!(status.next().await.payload, "offline");
+    send(r#"{"command":"ack"}"#, false).await;
+    let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
+    assert_eq!(status.next().await.payload, "online");
+    send(r#"{"command":"test"}"#, false).await;
+    let command = tokio::time::timeout(broker::PATIENCE, falld.commands.recv()).await.unwrap().unwrap();
+    assert_eq!(command.order, Order::Test);
     falld.stop().await;
 }

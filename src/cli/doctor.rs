@@ -3,7 +3,9 @@
 //! What the installer runs before leaving. Every check really does what the daemon does: opens the camera and looks at
 //! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is changed or published.
 
+use crate::cli::{Cli, DoctorArgs, complain, say};
 use crate::config::Config;
+use crate::exit::Exit;
 use crate::frame::{Clock, Frame};
 use crate::model;
 use crate::mqtt;
@@ -48,6 +50,31 @@ impl fmt::Display for Finding {
             Verdict::Fail => "FAIL",
         };
         write!(out, "{word}  {:<18} {}", self.part, self.text)
+    }
+}
+
+/// Looks at everything and says it. Exit 0 unless something fails.
+pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
+    let loaded = match cli.load_config() {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let files = loaded.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
+    let from = if files.is_empty() { "defaults and environment".to_owned() } else { files.join(", ") };
+    say(Finding::new("configuration", Verdict::Pass, from));
+    if arguments.prepare {
+        // Loading the model builds what the provider needs; the line after it says how long that took.
+        complain("preparing the execution provider; TensorRT takes minutes the first time");
+    }
+    match run(&loaded.config, |finding| {
+        let _ = say(finding);
+    }) {
+        Verdict::Pass => say("falld would see and tell."),
+        Verdict::Warn => say("falld would see and tell; the warnings are worth a look."),
+        Verdict::Fail => {
+            say("falld would NOT see or tell: mend what fails and run `falld doctor` again.");
+            Exit::Failure
+        }
     }
 }
 

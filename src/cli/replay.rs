@@ -4,7 +4,10 @@
 //! same bytes. A clip that cannot be read is named, the others are replayed, and the outcome says so.
 
 use crate::camera::Stream;
+use crate::classifier::ClassifierError;
+use crate::cli::{Cli, ReplayArgs, complain, say};
 use crate::config::Config;
+use crate::exit::Exit;
 use crate::model;
 use crate::replay::{self, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,7 +42,7 @@ pub struct Summary {
 pub enum ReplayError {
     /// The model cannot be used.
     #[error(transparent)]
-    Model(#[from] crate::classifier::ClassifierError),
+    Model(#[from] ClassifierError),
     /// The output cannot be written.
     #[error("cannot write {}: {error}. Choose another --jsonl, or make room.", path.display())]
     Output {
@@ -50,11 +53,43 @@ pub enum ReplayError {
     },
 }
 
+/// Replays the clips that the command line names.
+pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
+    let mut config = match cli.load_config() {
+        Ok(loaded) => loaded.config,
+        Err(exit) => return exit,
+    };
+    if let Some(model) = &arguments.model {
+        config.model.path.clone_from(model);
+    }
+    match run(&config, &arguments.clips, &arguments.jsonl, arguments.realtime) {
+        Ok(summary) => {
+            // With the alerts on standard output the table would be in their way.
+            let said = if arguments.jsonl == Path::new("-") { Exit::Ok } else { say(&summary.table) };
+            for (clip, reason) in &summary.broken {
+                complain(format_args!("falld: {}: {reason}", clip.display()));
+            }
+            if summary.broken.is_empty() { said } else { Exit::NoInput }
+        }
+        Err(error) => {
+            complain(format_args!("falld: {error}"));
+            match error {
+                ReplayError::Model(ClassifierError::Inference(_)) => Exit::Failure,
+                ReplayError::Model(_) => Exit::Config,
+                ReplayError::Output { .. } => Exit::CannotCreate,
+            }
+        }
+    }
+}
+
 /// Replays `clips` in order, each from a cleared state.
 pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> Result<Summary, ReplayError> {
     let mut engine = model::load(config, 1)?.engine;
     let output = |error: io::Error| ReplayError::Output { path: jsonl.to_owned(), error };
-    let mut out = BufWriter::new(File::create(jsonl).map_err(output)?);
+    let mut out: Box<dyn Write> = match jsonl.to_str() {
+        Some("-") => Box::new(io::stdout()),
+        _ => Box::new(BufWriter::new(File::create(jsonl).map_err(output)?)),
+    };
     let bar = progress(clips.len());
     let mut table = String::from("clip                                      length   alerts\n");
     let mut broken = Vec::new();

@@ -3,7 +3,8 @@
 //! * At most one event is on its way at a time, over all cameras: a packet id cannot be mistaken.
 //! * Each camera has a lane; within it events keep their order. Between lanes the oldest event goes first, so a lane
 //!   that the broker refuses (an ACL, a quota) waits for its next try and holds up nobody else.
-//! * An event is done when the broker says so. A lost connection, an error reason or silence means: again.
+//! * An event is done when the broker says so. A lost connection, an error reason or silence means: again. So does "no
+//!   subscribers" for some minutes: after a power cut falld may be back before whoever is to be alarmed.
 //! * A lane holds few events in memory. What does not fit is read from the store when its turn comes.
 
 use crate::frame::Moment;
@@ -34,10 +35,21 @@ pub(crate) enum Input {
     HandedOver { pkid: u16 },
     /// The client would not take the event now.
     NotSent,
-    /// The broker's word for a packet id; the error is its reason.
-    Answered { pkid: u16, verdict: Result<(), String> },
+    /// The broker's word for a packet id.
+    Answered { pkid: u16, verdict: Verdict },
     /// Time passed.
     Tick,
+}
+
+/// What the broker says of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It has it.
+    Taken,
+    /// It has it, and nobody subscribes to it: whoever comes later would never hear of it.
+    Unheard,
+    /// It will not take it, for this reason.
+    Refused(String),
 }
 
 /// What to do.
@@ -45,8 +57,8 @@ pub(crate) enum Input {
 pub(crate) enum Action {
     /// Hand this event to the client, QoS 1.
     Publish(Arc<Row>),
-    /// Tell the store.
-    Delivered { row: Arc<Row>, sent: Moment, acknowledged: Moment },
+    /// Tell the store. Not heard means that nobody subscribed for as long as our patience lasts.
+    Delivered { row: Arc<Row>, sent: Moment, acknowledged: Moment, heard: bool },
     /// Read from the store.
     Load { camera: String, after: u64 },
     /// Ask the store for cameras that wait.
@@ -68,6 +80,8 @@ pub(crate) struct Patience {
     pub(crate) retry_min: Duration,
     /// Longest pause after a refusal.
     pub(crate) retry_max: Duration,
+    /// How long an event that nobody subscribes to is kept for somebody who comes late.
+    pub(crate) unheard: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +98,8 @@ struct Lane {
     failures: u32,
     blocked_until: Option<Moment>,
     refused: bool,
+    /// Since when nobody has subscribed to this lane's events.
+    unheard_since: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -218,29 +234,34 @@ impl Delivery {
         lane.complete = complete && !lane.missed;
     }
 
-    fn answered(&mut self, pkid: u16, verdict: Result<(), String>, now: Moment) -> Option<Action> {
+    fn answered(&mut self, pkid: u16, verdict: Verdict, now: Moment) -> Option<Action> {
         if self.on_its_way.as_ref()?.pkid != Some(pkid) {
             return None;
         }
         let OnItsWay { camera, row, sent, .. } = self.on_its_way.take()?;
         let lane = self.lanes.get_mut(&camera)?;
-        match verdict {
-            Ok(()) => {
+        let since = match verdict {
+            Verdict::Unheard => Some(*lane.unheard_since.get_or_insert(now)),
+            Verdict::Taken | Verdict::Refused(_) => None,
+        };
+        let reason = match verdict {
+            Verdict::Refused(reason) => reason,
+            Verdict::Unheard if since.is_some_and(|since| now < since + self.patience.unheard) => {
+                "nobody subscribes to them".into()
+            }
+            Verdict::Taken | Verdict::Unheard => {
                 lane.queue.pop_front();
                 lane.done = row.seq;
                 lane.failures = 0;
-                lane.blocked_until = None;
-                // `Accepted` follows from `overdue` below, so that one input still gives its actions in order.
-                Some(Action::Delivered { row, sent, acknowledged: now })
+                lane.unheard_since = since;
+                return Some(Action::Delivered { row, sent, acknowledged: now, heard: since.is_none() });
             }
-            Err(reason) => {
-                let pause = self.patience.retry_min.saturating_mul(1 << lane.failures.min(16));
-                lane.blocked_until = Some(now + pause.min(self.patience.retry_max));
-                lane.failures = lane.failures.saturating_add(1);
-                let first = !std::mem::replace(&mut lane.refused, true);
-                first.then_some(Action::Refused { camera, reason })
-            }
-        }
+        };
+        let pause = self.patience.retry_min.saturating_mul(1 << lane.failures.min(16));
+        lane.blocked_until = Some(now + pause.min(self.patience.retry_max));
+        lane.failures = lane.failures.saturating_add(1);
+        let first = !std::mem::replace(&mut lane.refused, true);
+        first.then_some(Action::Refused { camera, reason })
     }
 
     /// A silent broker, and lanes that the broker takes again.
@@ -249,7 +270,9 @@ impl Delivery {
         for (camera, lane) in &mut self.lanes {
             if lane.refused && lane.failures == 0 {
                 lane.refused = false;
-                actions.push(Action::Accepted { camera: camera.clone() });
+                if lane.unheard_since.is_none() {
+                    actions.push(Action::Accepted { camera: camera.clone() });
+                }
             }
         }
         if self.on_its_way.as_ref().is_some_and(|event| now >= event.sent + self.patience.answer) {

@@ -1,16 +1,15 @@
 //! The task that owns all delivery state: waits in one place ([`Driver::wait`]), acts in another ([`Driver::act`]).
 
-use crate::event::payload::SCHEMA;
+mod notes;
+
 use crate::frame::Moment;
-use crate::mqtt::command::{self, ReplyTo, Response};
 use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
 use crate::mqtt::link::LinkEvent;
-use crate::mqtt::telemetry::DeliveryFacts;
-use crate::mqtt::{Parts, Topics};
+use crate::mqtt::{Parts, Topics, topic};
 use crate::store::{Notice, Receipt, Row};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Publish, PublishProperties, RetainForwardRule};
+use rumqttc::v5::mqttbytes::v5::{Filter, RetainForwardRule};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,9 +30,9 @@ pub(super) struct Driver {
     connects: u64,
     /// The last trouble that was said, so that it is said once.
     trouble: Option<String>,
-    /// Nobody subscribed to a camera's events: said once.
-    unheard: bool,
     next_health: Moment,
+    /// Cameras that Home Assistant knows of.
+    announced: Vec<String>,
     /// Set by the shutdown: when draining ends at the latest.
     drain_until: Option<Moment>,
     store_gone: bool,
@@ -53,24 +52,6 @@ enum Wake {
     Shutdown,
 }
 
-/// One message that is not an event.
-struct Note {
-    topic: String,
-    payload: Vec<u8>,
-    retain: bool,
-    properties: PublishProperties,
-}
-
-fn json(expiry: Option<Duration>) -> PublishProperties {
-    PublishProperties {
-        payload_format_indicator: Some(1),
-        message_expiry_interval: expiry.map(|expiry| u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX)),
-        content_type: Some("application/json".into()),
-        user_properties: vec![("schema".into(), SCHEMA.to_string())],
-        ..PublishProperties::default()
-    }
-}
-
 impl Driver {
     pub(super) fn new(
         parts: Parts,
@@ -80,7 +61,12 @@ impl Driver {
         progress: Arc<AtomicU64>,
     ) -> Self {
         let Parts { tuning, .. } = &parts;
-        let patience = Patience { answer: tuning.answer, retry_min: tuning.retry_min, retry_max: tuning.retry_max };
+        let patience = Patience {
+            answer: tuning.answer,
+            retry_min: tuning.retry_min,
+            retry_max: tuning.retry_max,
+            unheard: tuning.unheard,
+        };
         Self {
             machine: Delivery::new(patience),
             parts,
@@ -91,8 +77,8 @@ impl Driver {
             connection: None,
             connects: 0,
             trouble: None,
-            unheard: false,
             next_health: Moment::ZERO,
+            announced: Vec::new(),
             drain_until: None,
             store_gone: false,
         }
@@ -113,7 +99,10 @@ impl Driver {
                 Wake::Link(Some(event)) => self.link(event, now),
                 Wake::Store(Some(notice)) => self.store(notice, now),
                 Wake::Store(None) => self.store_gone = true,
-                Wake::Telemetry => self.states(false),
+                Wake::Telemetry => {
+                    self.announce(false);
+                    self.states(false);
+                }
                 Wake::Time => self.tick(now),
                 Wake::Shutdown => self.drain_until = Some(now + self.parts.tuning.grace),
             }
@@ -181,13 +170,7 @@ impl Driver {
                 self.feed(Input::Disconnected, now);
             }
             LinkEvent::HandedOver { pkid } => self.feed(Input::HandedOver { pkid }, now),
-            LinkEvent::Answered { pkid, verdict, unheard } => {
-                if unheard && !std::mem::replace(&mut self.unheard, true) {
-                    tracing::warn!("the broker took an event that nobody subscribes to: no one was told");
-                }
-                self.unheard &= unheard;
-                self.feed(Input::Answered { pkid, verdict }, now);
-            }
+            LinkEvent::Answered { pkid, verdict } => self.feed(Input::Answered { pkid, verdict }, now),
             LinkEvent::Unsubscribed { reason } => {
                 tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
             }
@@ -204,20 +187,26 @@ impl Driver {
         tracing::info!(broker, session_present, waiting = self.parts.outbox.depth(), "broker connected");
         // An alert goes before everything else.
         self.feed(Input::Connected, now);
-        let filter = Filter {
+        let mut filters = vec![Filter {
             path: self.topics.commands(),
-            qos: QoS::AtLeastOnce,
+            // A command acts now or never: at QoS 1 the broker would keep an "I'm on it" while we are away, and it
+            // would silence the next incident.
+            qos: QoS::AtMostOnce,
             nolocal: true,
             // Keeps the mark on live retained messages too, so that they are recognised and refused.
             preserve_retain: true,
             retain_forward_rule: RetainForwardRule::Never,
-        };
+        }];
+        if self.parts.config.home_assistant {
+            filters.push(Filter::new(topic::HOME_ASSISTANT_STATUS, QoS::AtMostOnce));
+        }
         if let Some(Connection { client, .. }) = &self.connection
-            && let Err(error) = client.try_subscribe_many([filter])
+            && let Err(error) = client.try_subscribe_many(filters)
         {
             tracing::warn!(%error, "no room to subscribe: commands will not arrive");
         }
         self.status("online");
+        self.announce(true);
         self.states(true);
         self.health(now);
     }
@@ -225,7 +214,12 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Publish(row) => self.publish_event(&row),
-            Action::Delivered { row, sent, acknowledged } => self.delivered(&row, sent, acknowledged),
+            Action::Delivered { row, sent, acknowledged, heard } => {
+                if !heard {
+                    tracing::warn!(event_id = %row.id, camera = row.camera, "nobody subscribed: the broker has it, no one was told");
+                }
+                self.delivered(&row, sent, acknowledged);
+            }
             Action::Load { camera, after } => self.parts.outbox.load(&camera, after, LANE),
             Action::Survey => self.parts.outbox.survey(),
             Action::Reconnect => {
@@ -237,7 +231,7 @@ impl Driver {
                 camera,
                 reason,
                 topic = self.topics.event(&camera),
-                "the broker refuses this camera's events; they are kept and tried again (check the broker's ACL)"
+                "the broker refuses this camera's events; they are kept and tried again (check its ACL and who subscribes)"
             ),
             Action::Accepted { camera } => tracing::info!(camera, "the broker takes this camera's events again"),
         }
@@ -249,7 +243,7 @@ impl Driver {
             serde_json::to_vec(&row.payload(now, &self.parts.clock)).is_ok_and(|payload| {
                 let topic = self.topics.event(&row.camera);
                 let client = &connection.client;
-                client.try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, json(None)).is_ok()
+                client.try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, notes::json(None)).is_ok()
             })
         });
         if sent {
@@ -288,25 +282,6 @@ impl Driver {
         );
     }
 
-    fn message(&mut self, publish: &Publish) {
-        let topic = String::from_utf8_lossy(&publish.topic);
-        let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
-        let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
-            tracing::info!(camera, order = ?command.order, "command");
-            self.parts.commands.try_send(command).map_err(|_| "too many commands at once".to_owned())
-        });
-        if let Err(reason) = &outcome {
-            tracing::warn!(camera, reason, "command refused");
-        }
-        let Some(ReplyTo { topic, correlation }) = command::reply_to(publish, &self.topics) else { return };
-        let response = Response::new(&camera, outcome.as_ref().map(|()| ()).map_err(String::as_str));
-        let Ok(payload) = serde_json::to_vec(&response) else { return };
-        let correlation_data = correlation.map(Into::into);
-        let properties = PublishProperties { correlation_data, ..json(Some(Duration::from_secs(60))) };
-        // A response that finds no room is lost, as QoS 0 messages may be.
-        let _sent = self.send(Note { topic, payload, retain: false, properties });
-    }
-
     fn tick(&mut self, now: Moment) {
         self.feed(Input::Tick, now);
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
@@ -318,46 +293,6 @@ impl Driver {
 
     fn oldest(&self, now: Moment) -> Moment {
         self.machine.oldest().map_or(Moment::ZERO, |row| row.age(now, &self.parts.clock))
-    }
-
-    fn status(&self, status: &str) {
-        let properties = PublishProperties {
-            payload_format_indicator: Some(1),
-            content_type: Some("text/plain".into()),
-            ..PublishProperties::default()
-        };
-        // A full queue means that the connection hangs; the next one says it again.
-        let _sent = self.send(Note { topic: self.topics.status(), payload: status.into(), retain: true, properties });
-    }
-
-    fn states(&self, all: bool) {
-        if self.connection.is_none() {
-            return;
-        }
-        self.parts.telemetry.publish(all, |camera, payload| {
-            self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties: json(None) })
-        });
-    }
-
-    fn health(&mut self, now: Moment) {
-        self.next_health = now + self.parts.tuning.health_every;
-        let payload = self.parts.telemetry.health(DeliveryFacts {
-            outbox_depth: self.parts.outbox.depth(),
-            outbox_oldest_s: self.oldest(now).as_secs_f64(),
-            store_degraded: self.parts.outbox.degraded(),
-            connects: self.connects,
-        });
-        // Retained for whoever comes late, and gone by itself when nobody renews it.
-        let properties = json(Some((self.parts.tuning.health_every * 3).max(Duration::from_secs(1))));
-        let _sent = self.send(Note { topic: self.topics.health(), payload, retain: true, properties });
-    }
-
-    /// False if the message could not be queued.
-    fn send(&self, note: Note) -> bool {
-        let Note { topic, payload, retain, properties } = note;
-        self.connection.as_ref().is_some_and(|connection| {
-            connection.client.try_publish_with_properties(topic, QoS::AtMostOnce, retain, payload, properties).is_ok()
-        })
     }
 
     /// Says `offline`, closes the connection, ends the link.

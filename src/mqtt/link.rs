@@ -6,6 +6,7 @@
 
 use crate::config::{MqttConfig, TlsConfig};
 use crate::frame::Clock;
+use crate::mqtt::delivery::Verdict;
 use crate::mqtt::topic::Topics;
 use crate::mqtt::{MqttError, Tuning};
 use rumqttc::v5::mqttbytes::QoS;
@@ -42,7 +43,7 @@ pub(crate) enum LinkEvent {
     /// An event left for the socket.
     HandedOver { pkid: u16 },
     /// The broker's word for an event.
-    Answered { pkid: u16, verdict: Result<(), String>, unheard: bool },
+    Answered { pkid: u16, verdict: Verdict },
     /// The broker's refusal of our subscriptions.
     Unsubscribed { reason: String },
     /// A message for us.
@@ -148,12 +149,12 @@ fn translate(event: Event, client: &mut Option<AsyncClient>, give_up: &Arc<Notif
             session_present: ack.session_present,
         }),
         Event::Incoming(Packet::PubAck(ack)) => {
-            let unheard = ack.reason == PubAckReason::NoMatchingSubscribers;
             let verdict = match ack.reason {
-                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
-                reason => Err(format!("{reason:?}")),
+                PubAckReason::Success => Verdict::Taken,
+                PubAckReason::NoMatchingSubscribers => Verdict::Unheard,
+                reason => Verdict::Refused(format!("{reason:?}")),
             };
-            Some(LinkEvent::Answered { pkid: ack.pkid, verdict, unheard })
+            Some(LinkEvent::Answered { pkid: ack.pkid, verdict })
         }
         Event::Incoming(Packet::SubAck(ack)) => {
             let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
@@ -281,6 +282,7 @@ pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
         ConnectionError::Tls(_) => "check mqtt.port and the certificates under mqtt.tls",
         ConnectionError::Timeout(_) => "no answer in time: check mqtt.host and mqtt.port",
         ConnectionError::Io(_) => "is the broker running, and are mqtt.host and mqtt.port right?",
+        _ if text.contains("SessionTakenOver") => "another client uses the same mqtt.client_id; give each its own",
         _ => return text,
     };
     format!("{}:{}: {text} ({mend})", config.host, config.port)

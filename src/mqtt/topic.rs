@@ -62,10 +62,10 @@ fn level(id: &str) -> String {
 }
 
 /// Where Home Assistant says that it came up.
-pub const HOME_ASSISTANT_STATUS: &str = "homeassistant/status";
+pub(crate) const HOME_ASSISTANT_STATUS: &str = "homeassistant/status";
 
 /// Where one device is announced to Home Assistant.
-pub fn discovery(device: &str) -> String {
+pub(crate) fn discovery(device: &str) -> String {
     format!("homeassistant/device/{device}/config")
 }
 

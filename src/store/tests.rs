@@ -80,7 +80,9 @@ fn retention_spares_what_was_not_delivered() {
     {
         let mut store = open(&config);
         let recorder = store.recorder();
-        (0..600).for_each(|_| drop(recorder.append(&event("bed"), &Context::default())));
+        for seq in 1..=600 {
+            assert_eq!(recorder.append(&event("bed"), &Context::default()).seq, seq);
+        }
         let outbox = store.outbox().unwrap();
         (1..600).for_each(|seq| outbox.delivered(receipt(seq, 3)));
     }
@@ -99,7 +101,9 @@ fn a_damaged_file_is_moved_aside_and_its_outbox_saved() {
     let config = config(&folder);
     {
         let store = open(&config);
-        (0..50).for_each(|_| drop(store.recorder().append(&event("bed"), &Context::default())));
+        for seq in 1..=50 {
+            assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, seq);
+        }
     }
     // Into the file with everything; then noise over an index page that the rows do not need.
     let file = Connection::open(&config.path).unwrap();

@@ -33,7 +33,9 @@ impl Mosquitto {
     pub fn start_on(port: u16, folder: &Path, lines: &str) -> Self {
         let config = folder.join("mosquitto.conf");
         // As root mosquitto would give up its rights and then fail to read the test's files.
-        let text = format!("log_type all\nuser root\nmax_queued_messages 100000\nset_tcp_nodelay true\nlistener {port} 127.0.0.1\n{lines}");
+        let text = format!(
+            "log_type all\nuser root\nmax_queued_messages 100000\nset_tcp_nodelay true\nlistener {port} 127.0.0.1\n{lines}"
+        );
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(folder.join("mosquitto.log")).unwrap();
         // With its parent's end comes its own, even if no destructor runs.
@@ -109,7 +111,7 @@ pub fn embedded() -> u16 {
         "#
     );
     let config: rumqttd::Config = toml::from_str(&config).unwrap();
-    std::thread::spawn(move || rumqttd::Broker::new(config).start());
+    std::thread::spawn(move || rumqttd::Broker::new(config).start().unwrap());
     let begun = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < PATIENCE, "the embedded broker does not listen");

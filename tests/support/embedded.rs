@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Starts a broker for MQTT 5 on a loopback port. It ends with the process.
-pub fn start(port: u16) -> io::Result<()> {
+pub(crate) fn start(port: u16) -> io::Result<()> {
     let connections = ConnectionSettings {
         connection_timeout_ms: 5_000,
         max_payload_size: 1 << 20,
@@ -31,5 +31,12 @@ pub fn start(port: u16) -> io::Result<()> {
     };
     let config = Config { router, v5: Some(HashMap::from([("1".into(), server)])), ..Config::default() };
     let mut broker = Broker::new(config);
-    std::thread::Builder::new().name("broker".into()).spawn(move || broker.start()).map(drop)
+    std::thread::Builder::new()
+        .name("broker".into())
+        .spawn(move || {
+            if let Err(error) = broker.start() {
+                eprintln!("embedded broker: {error}");
+            }
+        })
+        .map(drop)
 }

@@ -26,6 +26,7 @@ pub fn quick() -> Tuning {
         answer: Duration::from_millis(400),
         retry_min: Duration::from_millis(50),
         retry_max: Duration::from_millis(200),
+        unheard: Duration::from_secs(10),
         health_every: Duration::from_millis(500),
         grace: Duration::from_secs(5),
     }
@@ -84,17 +85,7 @@ impl Falld {
         context.model.name = "scripted".into();
         context.model.version = "1".into();
         context.model.sha256 = "0".repeat(64);
-        Self {
-            recorder: store.recorder(),
-            store,
-            delivery,
-            telemetry,
-            commands,
-            metrics,
-            clock,
-            shutdown,
-            context,
-        }
+        Self { recorder: store.recorder(), store, delivery, telemetry, commands, metrics, clock, shutdown, context }
     }
 
     /// Decides a fall seen by `camera` now.

@@ -11,13 +11,21 @@ const PATIENCE: Patience = Patience {
     answer: Duration::from_secs(20),
     retry_min: Duration::from_secs(1),
     retry_max: Duration::from_secs(60),
+    unheard: Duration::from_secs(600),
 };
 
 fn row(seq: u64, camera: &str) -> Arc<Row> {
     let id = Uuid::from_u128(seq.into());
     let ledger = Ledger { captured: Moment::ZERO, scored: Moment::ZERO, decided: Moment::ZERO };
-    let event =
-        Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 1.0, ledger };
+    let event = Event {
+        id,
+        incident: id,
+        camera: camera.into(),
+        event: EventType::Fall,
+        class: Class::Fall,
+        score: 1.0,
+        ledger,
+    };
     Arc::new(Row::new(seq, &event, &Context::default(), &Clock::start()))
 }
 
@@ -34,7 +42,12 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn answer(verdict: Result<(), &str>) -> Input {
-    Input::Answered { pkid: 7, verdict: verdict.map_err(Into::into) }
+    let verdict = verdict.map_or_else(|reason| Verdict::Refused(reason.into()), |()| Verdict::Taken);
+    Input::Answered { pkid: 7, verdict }
+}
+
+fn unheard() -> Input {
+    Input::Answered { pkid: 7, verdict: Verdict::Unheard }
 }
 
 #[test]
@@ -44,7 +57,7 @@ fn one_at_a_time_and_in_order() {
     assert_eq!(machine.apply(Input::Stored(first.clone()), at(0)), [Action::Publish(first.clone())]);
     assert_eq!(machine.apply(Input::Stored(second.clone()), at(0)), []);
     assert_eq!(machine.apply(Input::HandedOver { pkid: 7 }, at(1)), []);
-    let delivered = Action::Delivered { row: first, sent: at(1), acknowledged: at(2) };
+    let delivered = Action::Delivered { row: first, sent: at(1), acknowledged: at(2), heard: true };
     assert_eq!(machine.apply(answer(Ok(())), at(2)), [delivered, Action::Publish(second)]);
     assert!(!machine.drained());
 }
@@ -97,8 +110,43 @@ fn a_refused_camera_waits_and_holds_up_nobody() {
     now += at(60);
     machine.apply(Input::Tick, now);
     machine.apply(Input::HandedOver { pkid: 7 }, now);
-    let delivered = Action::Delivered { row: bed, sent: now, acknowledged: now };
+    let delivered = Action::Delivered { row: bed, sent: now, acknowledged: now, heard: true };
     assert_eq!(machine.apply(answer(Ok(())), now), [delivered, Action::Accepted { camera: "bed".into() }]);
+}
+
+#[test]
+fn what_nobody_hears_waits_for_somebody_who_comes_late() {
+    let mut machine = ready();
+    let (first, second) = (row(1, "bed"), row(2, "bed"));
+    machine.apply(Input::Stored(first.clone()), at(0));
+    machine.apply(Input::Stored(second.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    let refused = Action::Refused { camera: "bed".into(), reason: "nobody subscribes to them".into() };
+    assert_eq!(machine.apply(unheard(), at(0)), [refused]);
+    assert_eq!(machine.apply(Input::Tick, at(1)), [Action::Publish(first.clone())]);
+    machine.apply(Input::HandedOver { pkid: 7 }, at(1));
+    let heard = Action::Delivered { row: first, sent: at(1), acknowledged: at(1), heard: true };
+    let accepted = Action::Accepted { camera: "bed".into() };
+    assert_eq!(machine.apply(answer(Ok(())), at(1)), [heard, accepted, Action::Publish(second)]);
+}
+
+#[test]
+fn nobody_hears_for_ten_minutes() {
+    let mut machine = ready();
+    let (first, second) = (row(1, "bed"), row(2, "bed"));
+    machine.apply(Input::Stored(first.clone()), at(0));
+    machine.apply(Input::Stored(second.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(unheard(), at(0));
+    machine.apply(Input::Tick, at(600));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(600));
+    let gone =
+        |row: &Arc<Row>| Action::Delivered { row: row.clone(), sent: at(600), acknowledged: at(600), heard: false };
+    assert_eq!(machine.apply(unheard(), at(600)), [gone(&first), Action::Publish(second.clone())]);
+    // The next one does not wait ten minutes more.
+    machine.apply(Input::HandedOver { pkid: 7 }, at(600));
+    assert_eq!(machine.apply(unheard(), at(600)), [gone(&second)]);
+    assert!(machine.drained());
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! `falld run`: the daemon.
+
+use super::{Cli, complain};
+use crate::app::{self, AppError};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::log;
+
+/// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
+pub fn run(cli: Cli) -> Exit {
+    let loaded = match cli.load_config() {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    if let Err(problem) = environment(&loaded.config) {
+        complain(format_args!("falld: {problem}"));
+        return Exit::Config;
+    }
+    let handle = match log::init(&loaded.config.log.level) {
+        Ok(handle) => handle,
+        Err(error) => {
+            complain(format_args!("falld: {error}"));
+            return Exit::Config;
+        }
+    };
+    let reread = Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
+    match app::run(loaded.config, handle, reread) {
+        Ok(()) => Exit::Ok,
+        Err(AppError::Setup(text)) => {
+            tracing::error!("{text}");
+            Exit::Config
+        }
+        Err(AppError::Failed(text)) => {
+            tracing::error!("{text}");
+            Exit::Failure
+        }
+    }
+}
+
+/// OpenCV takes some settings from the process's environment alone, and the environment of a process with threads must
+/// not change: so this process, which has none yet, becomes itself again with them.
+fn environment(config: &Config) -> Result<(), String> {
+    use std::os::unix::process::CommandExt as _;
+    let cameras = config.camera.iter().map(|(id, camera)| (id.as_str(), camera));
+    let wanted = crate::camera::source::environment(cameras)?;
+    let missing: Vec<_> = wanted.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
+    Err(format!("cannot start again with OpenCV's settings: {error}"))
+}

@@ -1,0 +1,96 @@
+//! Announces the device to Home Assistant (2024.11 or newer), which then makes its entities by itself.
+//!
+//! One retained message for the device with all of its cameras. Ids come from the configured ids alone, so entities
+//! survive restarts and updates. The entities read the same topics as everybody else: no payload exists for Home
+//! Assistant only.
+
+use crate::event::EventType;
+use crate::mqtt::topic::Topics;
+use serde_json::{Map, Value, json};
+
+/// The announcement of `device` with `cameras`.
+pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String]) -> Vec<u8> {
+    let mut components = Map::new();
+    for camera in cameras {
+        let state = topics.state(camera);
+        let command = topics.command(camera);
+        let mut add = |key: &str, platform: &str, name: &str, more: Value| {
+            let id = format!("falld_{device}_{camera}_{key}");
+            let mut component = json!({"p": platform, "unique_id": id, "name": format!("{camera} {name}")});
+            if let (Some(component), Value::Object(more)) = (component.as_object_mut(), more) {
+                component.extend(more);
+            }
+            components.insert(format!("{camera}_{key}"), component);
+        };
+        let when = |condition: &str| json!(format!("{{{{ 'ON' if {condition} else 'OFF' }}}}"));
+        let fallen = when("value_json.fall in ['down', 'long_lie']");
+        let safety = |template| json!({"device_class": "safety", "state_topic": state, "value_template": template});
+        add("fall", "binary_sensor", "fall", safety(fallen));
+        add("climb", "binary_sensor", "climb", safety(when("value_json.climbing")));
+        let blind = json!({
+            "device_class": "problem", "entity_category": "diagnostic", "state_topic": state,
+            "value_template": when("value_json.picture != 'seeing'"),
+        });
+        add("blind", "binary_sensor", "blind", blind);
+        let template = "{{ {'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
+                        'score': value_json.score, 't_event': value_json.t_event} | to_json }}";
+        let types: Vec<&str> = EventType::ALL.iter().map(|event| event.as_str()).collect();
+        let event = json!({
+            "state_topic": topics.event(camera), "qos": 1, "event_types": types, "value_template": template,
+        });
+        add("event", "event", "event", event);
+        add("ack", "button", "acknowledge", json!({"command_topic": command, "payload_press": r#"{"command":"ack"}"#}));
+        let test = json!({
+            "command_topic": command, "payload_press": r#"{"command":"test"}"#, "entity_category": "diagnostic",
+        });
+        add("test", "button", "test alert", test);
+        let armed = json!({
+            "command_topic": command, "payload_on": r#"{"command":"arm"}"#, "payload_off": r#"{"command":"disarm"}"#,
+            "state_topic": state, "value_template": when("value_json.armed"), "state_on": "ON", "state_off": "OFF",
+        });
+        add("armed", "switch", "armed", armed);
+    }
+    let waiting = json!({
+        "p": "sensor", "unique_id": format!("falld_{device}_outbox"), "name": "undelivered events",
+        "state_topic": topics.health(), "value_template": "{{ value_json.outbox_depth }}",
+        "state_class": "measurement", "entity_category": "diagnostic",
+    });
+    components.insert("outbox".into(), waiting);
+    let version = env!("CARGO_PKG_VERSION");
+    let announcement = json!({
+        "dev": {"ids": [format!("falld_{device}")], "name": format!("falld {device}"), "mf": "falld", "sw": version},
+        "o": {"name": "falld", "sw": version},
+        "availability_topic": topics.status(),
+        "cmps": components,
+    });
+    announcement.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::mqtt::command;
+
+    #[test]
+    fn every_entity_has_an_id_of_its_own_and_commands_that_parse() {
+        let topics = Topics::new("falld", "house");
+        let bytes = announcement(&topics, "house", &["bed".into(), "hall".into()]);
+        let message: Value = serde_json::from_slice(&bytes).unwrap();
+        let components = message["cmps"].as_object().unwrap();
+        assert_eq!(components.len(), 15);
+        let mut ids: Vec<&str> = components.values().map(|entity| entity["unique_id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 15);
+        for entity in components.values() {
+            for key in ["payload_press", "payload_on", "payload_off"] {
+                let Some(payload) = entity[key].as_str() else { continue };
+                command::parse("bed", payload.as_bytes(), false).unwrap();
+                let camera = topics.command_camera(entity["command_topic"].as_str().unwrap()).unwrap();
+                assert!(entity["name"].as_str().unwrap().starts_with(camera));
+            }
+        }
+    }
+}

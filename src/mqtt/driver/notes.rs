@@ -1,0 +1,112 @@
+//! The driver's other messages: commands and their answers, status, state, health, announcement.
+//!
+//! All at QoS 0: only the latest counts, a lost one is repaired by the next, and packet ids stay for events alone.
+
+use crate::event::payload::SCHEMA;
+use crate::frame::Moment;
+use crate::mqtt::command::{self, ReplyTo, Response};
+use crate::mqtt::driver::Driver;
+use crate::mqtt::telemetry::DeliveryFacts;
+use crate::mqtt::{discovery, topic};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
+use std::time::Duration;
+
+/// One message that is not an event.
+struct Note {
+    topic: String,
+    payload: Vec<u8>,
+    retain: bool,
+    properties: PublishProperties,
+}
+
+/// The properties of every JSON payload.
+pub(super) fn json(expiry: Option<Duration>) -> PublishProperties {
+    PublishProperties {
+        payload_format_indicator: Some(1),
+        message_expiry_interval: expiry.map(|expiry| u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX)),
+        content_type: Some("application/json".into()),
+        user_properties: vec![("schema".into(), SCHEMA.to_string())],
+        ..PublishProperties::default()
+    }
+}
+
+impl Driver {
+    pub(super) fn message(&mut self, publish: &Publish) {
+        let topic = String::from_utf8_lossy(&publish.topic);
+        if topic == topic::HOME_ASSISTANT_STATUS && publish.payload == "online" {
+            self.announce(true);
+            self.states(true);
+        }
+        let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
+        let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
+            tracing::info!(camera, order = ?command.order, "command");
+            self.parts.commands.try_send(command).map_err(|_| "too many commands at once".to_owned())
+        });
+        if let Err(reason) = &outcome {
+            tracing::warn!(camera, reason, "command refused");
+        }
+        let Some(ReplyTo { topic, correlation }) = command::reply_to(publish, &self.topics) else { return };
+        let response = Response::new(&camera, outcome.as_ref().map_err(String::as_str).copied());
+        let Ok(payload) = serde_json::to_vec(&response) else { return };
+        let correlation_data = correlation.map(Into::into);
+        let properties = PublishProperties { correlation_data, ..json(Some(Duration::from_secs(60))) };
+        // A response that finds no room is lost, as QoS 0 messages may be.
+        let _sent = self.send(Note { topic, payload, retain: false, properties });
+    }
+
+    pub(super) fn status(&self, status: &str) {
+        let properties = PublishProperties {
+            payload_format_indicator: Some(1),
+            content_type: Some("text/plain".into()),
+            ..PublishProperties::default()
+        };
+        // A full queue means that the connection hangs; the next one says it again.
+        let _sent = self.send(Note { topic: self.topics.status(), payload: status.into(), retain: true, properties });
+    }
+
+    /// Tells Home Assistant, again or if it does not know of every camera yet.
+    pub(super) fn announce(&mut self, again: bool) {
+        if !self.parts.config.home_assistant || self.connection.is_none() {
+            return;
+        }
+        let cameras = self.parts.telemetry.cameras();
+        if again || cameras != self.announced {
+            let payload = discovery::announcement(&self.topics, &self.parts.device, &cameras);
+            let topic = topic::discovery(&self.parts.device);
+            if self.send(Note { topic, payload, retain: true, properties: json(None) }) {
+                self.announced = cameras;
+            }
+        }
+    }
+
+    pub(super) fn states(&self, all: bool) {
+        if self.connection.is_none() {
+            return;
+        }
+        self.parts.telemetry.publish(all, |camera, payload| {
+            self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties: json(None) })
+        });
+    }
+
+    pub(super) fn health(&mut self, now: Moment) {
+        self.next_health = now + self.parts.tuning.health_every;
+        let payload = self.parts.telemetry.health(DeliveryFacts {
+            outbox_depth: self.parts.outbox.depth(),
+            outbox_oldest_s: self.oldest(now).as_secs_f64(),
+            store_degraded: self.parts.outbox.degraded(),
+            connects: self.connects,
+        });
+        // Retained for whoever comes late, and gone by itself when nobody renews it.
+        let properties = json(Some((self.parts.tuning.health_every * 3).max(Duration::from_secs(1))));
+        let _sent = self.send(Note { topic: self.topics.health(), payload, retain: true, properties });
+    }
+
+    /// False if the message could not be queued.
+    fn send(&self, note: Note) -> bool {
+        let Note { topic, payload, retain, properties } = note;
+        self.connection.as_ref().is_some_and(|connection| {
+            connection.client.try_publish_with_properties(topic, QoS::AtMostOnce, retain, payload, properties).is_ok()
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a store could not be opened: what, where, and how to mend it.
+
+use rusqlite::ErrorCode;
+use std::path::{Path, PathBuf};
+
+/// Why the store could not be opened. Each text says what, where and how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or file cannot be made or moved.
+    #[error("store.path = {}: {error}. {mend}", path.display())]
+    Folder {
+        /// The configured file.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// SQLite refuses the file.
+    #[error("store.path = {}: {error}. {mend}", path.display())]
+    Sqlite {
+        /// The configured file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A new file is damaged as well: the disk is.
+    #[error("store.path = {}: a new file is damaged too ({error}). Check the disk (dmesg, smartctl)", path.display())]
+    Damaged {
+        /// The configured file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: String,
+    },
+    /// Another falld uses it.
+    #[error("store.path = {}: another falld is using it. Stop it, or give this one its own store", path.display())]
+    InUse {
+        /// The configured file.
+        path: PathBuf,
+    },
+    /// Written by a newer falld.
+    #[error(
+        "store.path = {}: written by a newer falld (schema {version}). Install that version again, or move the file \
+         away once everything in it is delivered", path.display()
+    )]
+    Newer {
+        /// The configured file.
+        path: PathBuf,
+        /// The file's schema version.
+        version: i64,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn folder(path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        let mend = match error.kind() {
+            PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
+            ReadOnlyFilesystem => "Mount the file system writable, or set store.path to one that is",
+            StorageFull => "Free space on that file system",
+            _ => "Set store.path to a file in a folder that falld can write",
+        };
+        Self::Folder { path: path.into(), error: error.to_string(), mend }
+    }
+
+    pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let mend = match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "Let falld's user write the file and its folder, on a file system that is mounted writable"
+            }
+            Some(ErrorCode::DiskFull) => "Free space on that file system",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "Close the program that holds it",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
+            }
+            _ => "Check the disk (dmesg, smartctl)",
+        };
+        Self::Sqlite { path: path.into(), error: error.to_string(), mend }
+    }
+
+    pub(crate) fn newer(path: &Path, version: i64) -> Self {
+        Self::Newer { path: path.into(), version }
+    }
+}
