@@ -22,6 +22,7 @@ use crate::health::{CameraHealth, Report};
 use crate::metrics::CameraMetrics;
 use crate::slot::Slot;
 use control::{Control, Verdict};
+use health::Judge;
 use session::{Deadlines, End, Session, Watch};
 use std::io;
 use std::sync::Arc;
@@ -165,7 +166,7 @@ impl Supervisor {
             let begun = self.control.now();
             let end = self.run_once(reconnect);
             let lasted = self.control.now().saturating_sub(begun);
-            if lasted >= STEADY {
+            if lasted >= STEADY && !matches!(end, End::Frozen) {
                 attempt = 0;
             }
             match end {
@@ -173,6 +174,13 @@ impl Supervisor {
                 End::Finished { pictures } if !self.plan.config.repeat || pictures == 0 => {
                     self.control.announce(CameraHealth::Ended, "");
                     break;
+                }
+                // Said already. A session that starts anew cures most frozen streams, and the one whose size changed
+                // unnoticed by OpenCV (see `camera::opencv`).
+                End::Frozen => {
+                    if !self.control.pause(backoff::delay(attempt, self.seed)) {
+                        break;
+                    }
                 }
                 // The file starts again: neither a loss nor a reconnect.
                 End::Finished { .. } => continue,
@@ -192,6 +200,11 @@ impl Supervisor {
         self.control.close();
     }
 
+    fn judge(&self) -> Judge {
+        let config = &self.plan.config;
+        Judge::new(self.plan.size, &config.mask, seconds(config.frozen_after_s), seconds(config.blind_after_s))
+    }
+
     /// One session, from opening the camera to its end, watched from outside.
     fn run_once(&mut self, reconnect: bool) -> End {
         let hanging = self.control.abandoned();
@@ -204,8 +217,10 @@ impl Supervisor {
         let opener = (self.openers)();
         let source = opener.describe();
         let watch = Arc::new(Watch::new(self.control.now()));
-        let generation = self.control.begin();
-        let session = Session::new(generation, Arc::clone(&self.control), Arc::clone(&watch), &self.plan, reconnect);
+        let (generation, judge) = self.control.begin();
+        let mut judge = judge.unwrap_or_else(|| self.judge());
+        judge.restart();
+        let session = Session::new(generation, Arc::clone(&self.control), Arc::clone(&watch), judge, reconnect);
         // The opener moves to the thread that may hang in it.
         let started = std::thread::Builder::new()
             .name(format!("capture-{}", self.plan.camera))
