@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a folder's files must be called to be played.
-const PLAYABLE: [&str; 15] =
-    ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "mpg", "mpeg", "wmv", "flv", "h264", "jpg", "png"];
+const PLAYABLE: [&str; 17] = [
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "mpg", "mpeg", "wmv", "flv", "h264", "mjpeg", "mjpg",
+    "jpg", "png",
+];
 
 /// Time between two files of a folder: more than any model's hold, so that no clip spans two files.
 const BETWEEN_FILES: Duration = Duration::from_secs(2);
