@@ -37,6 +37,10 @@ pub const GRACE: Duration = Duration::from_millis(500);
 /// eat the memory. At the limit the camera stays lost until one of them returns.
 pub const MAX_ABANDONED: usize = 4;
 
+/// Frames made before the first picture: one being written, one in the slot, two with the reader (it compares
+/// neighbours). More are made only for a reader that keeps more.
+const FRAMES: usize = 4;
+
 /// The supervisor shows that it is alive at least this often.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -101,6 +105,9 @@ pub struct Capture {
 impl Capture {
     /// Starts the camera's threads. Fails only if the system gives no thread.
     pub fn spawn(plan: Plan, openers: Openers, outlets: Outlets) -> io::Result<Self> {
+        for _ in 0..FRAMES {
+            outlets.slot.recycle(Frame::new(plan.size));
+        }
         let control = Arc::new(Control::new(&plan, outlets));
         let seed = backoff::seed(&plan.camera);
         let name = format!("watch-{}", plan.camera);

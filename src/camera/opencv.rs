@@ -101,7 +101,7 @@ impl Open for Opener {
         };
         match opened {
             Ok(capture) if capture.is_opened().unwrap_or(false) => {
-                Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read }))
+                Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read, seen: false }))
             }
             failed => {
                 let why = failed.err().map(|error| format!(" ({})", super::source::masked(&error.message)));
@@ -157,6 +157,8 @@ struct Live {
     fit: Fit,
     shown: String,
     timeout: Duration,
+    /// The first picture may take longer: pipelines start, decoders wait for a key frame.
+    seen: bool,
 }
 
 impl Stream for Live {
@@ -164,7 +166,7 @@ impl Stream for Live {
         let begun = Instant::now();
         let grabbed = self.capture.grab();
         // A picture after the deadline is an old one that FFmpeg's decoder still held when it gave up.
-        if ran_out(begun, self.timeout) {
+        if ran_out(begun, self.timeout) && (self.seen || !matches!(grabbed, Ok(true))) {
             return Err(CameraError::Lost(format!(
                 "{}: no picture for {:.1} s: camera or network stalled",
                 self.shown,
@@ -172,7 +174,10 @@ impl Stream for Live {
             )));
         }
         match grabbed {
-            Ok(true) => Ok(Grab::Picture { media: None }),
+            Ok(true) => {
+                self.seen = true;
+                Ok(Grab::Picture { media: None })
+            }
             Ok(false) => Err(CameraError::Lost(format!("{}: the stream ended or the connection broke", self.shown))),
             Err(error) => Err(CameraError::Lost(format!("{}: {}", self.shown, error.message))),
         }
