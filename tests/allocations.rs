@@ -83,8 +83,8 @@ fn a_frame_costs_no_allocation() {
 
     // Both threads of a capture, and a reader that gives its frames back.
     let config = CameraConfig { source: path.to_str().unwrap().into(), ..CameraConfig::default() };
-    let source = config.clone();
-    let openers: Openers = Box::new(move || Box::new(Opener::new(&source, MODEL, 0)));
+    let opener = Opener::new(&config, MODEL, 0);
+    let openers: Openers = Box::new(move || Box::new(opener.clone()));
     let mut rig = Rig::of(config, 100.0, MODEL, openers);
     rig.witness.wait(2, CameraHealth::Ok);
     for _ in 0..20 {

@@ -36,8 +36,8 @@ fn camera(source: impl AsRef<Path>) -> CameraConfig {
 }
 
 fn rig(config: CameraConfig) -> Rig {
-    let source = config.clone();
-    let openers: Openers = Box::new(move || Box::new(Opener::new(&source, MODEL, 0)));
+    let opener = Opener::new(&config, MODEL, 0);
+    let openers: Openers = Box::new(move || Box::new(opener.clone()));
     Rig::of(config, 15.0, MODEL, openers)
 }
 
@@ -329,6 +329,23 @@ fn an_http_camera_that_changes_its_size_is_frozen_for_opencv_and_taken_up_again(
     while rig.frame().pixels[..MODEL.width * 3].iter().any(|&value| value != 0) {}
     rig.stop();
     assert_eq!(rig.witness.healths(), [Connecting, Fine, Frozen, Fine]);
+}
+
+#[test]
+fn an_http_camera_that_becomes_smaller_is_suspected_and_taken_up_again() {
+    let server = HttpCamera::start(|connection, n| {
+        let (width, height) = if connection == 0 && n < 40 { (640, 360) } else { (320, 240) };
+        Some(video::jpeg(width, height, n))
+    });
+    let mut rig = rig(CameraConfig { frozen_after_s: 0.5, ..camera(server.url()) });
+    rig.witness.wait(2, Fine);
+    let until = Instant::now() + support::PATIENCE;
+    // The narrower picture has no bars.
+    while rig.frame().pixels[..MODEL.width * 3].iter().all(|&value| value == 0) {
+        assert!(Instant::now() < until, "{:#?}", rig.witness.reports());
+    }
+    rig.stop();
+    assert_eq!(rig.witness.healths(), [Connecting, Fine]);
 }
 
 #[test]

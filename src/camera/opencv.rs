@@ -7,14 +7,15 @@
 //!
 //! A change of size or pixel format midway is [`CameraError::Changed`], as far as OpenCV lets us see it. FFmpeg's
 //! backend in OpenCV 4.6 with FFmpeg 5 (Debian 12) and later versions keeps the first size: a larger picture makes it
-//! repeat the last one of the old size, which `capture` sees as frozen and cures by opening anew; a smaller one leaves
-//! its corner. GStreamer's backend tells the truth.
+//! repeat the last one of the old size, which `capture` sees as frozen and cures by opening anew; a lower one leaves the
+//! lower edge as it was, which is suspected after `frozen_after_s`. GStreamer's backend tells the truth.
 //!
 //! FFmpeg's backend decodes H.264 with as many threads as there are processors, and holds back one picture for each but
 //! the first; OpenCV 4.6 has no way to say otherwise. On many cores a pipeline (`preset:rtsp`) is some pictures quicker.
 //!
 //! Not here: hardware decoding (write a pipeline, see [`PRESETS`](super::source::PRESETS)) and audio.
 
+mod edge;
 mod file;
 mod fit;
 
@@ -22,21 +23,24 @@ use super::source::Source;
 use super::{CameraError, Grab, Opener as Open, Stream, View};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
+use edge::{Edge, Learned};
 use fit::Fit;
 use opencv::core::Vector;
 use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-/// Opens one camera or file.
+/// Opens one camera or file. Clone it for each session: the clones share what was learned of the camera.
+#[derive(Clone)]
 pub struct Opener {
     config: CameraConfig,
     source: Result<Source, String>,
     size: Size,
     pad: u8,
+    learned: Learned,
 }
 
 impl Opener {
@@ -44,7 +48,7 @@ impl Opener {
     /// source that cannot work is refused by `open`.
     pub fn new(config: &CameraConfig, size: Size, pad: u8) -> Self {
         prepare();
-        Self { config: config.clone(), source: Source::parse(config), size, pad }
+        Self { config: config.clone(), source: Source::parse(config), size, pad, learned: Learned::default() }
     }
 }
 
@@ -101,6 +105,12 @@ impl Open for Opener {
         };
         match opened {
             Ok(capture) if capture.is_opened().unwrap_or(false) => {
+                let fit = match source {
+                    Source::Url(_) => {
+                        fit.watched_by(Edge::new(Arc::clone(&self.learned), seconds(self.config.frozen_after_s)))
+                    }
+                    _ => fit,
+                };
                 Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read, seen: false }))
             }
             failed => {

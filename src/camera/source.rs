@@ -226,7 +226,7 @@ fn masked_values(text: &str, key: &str) -> String {
     out
 }
 
-/// Environment variables that OpenCV must find for these cameras, or why the cameras cannot live in one process.
+/// Environment variables that OpenCV should find for these cameras, or why the cameras cannot live in one process.
 ///
 /// OpenCV takes these settings from the process's environment alone, and changing the environment of a process with
 /// threads is unsound: set them before the first thread starts (or run the program again with them). A variable that
@@ -245,7 +245,8 @@ pub fn environment<'a>(
             _ => {}
         }
     }
-    let mut variables = Vec::new();
+    // FFmpeg writes a line to stderr for each damaged packet; what matters is told in our own words, once.
+    let mut variables = vec![("OPENCV_FFMPEG_LOGLEVEL", "-8".to_owned())];
     match (tcp, udp) {
         (Some(tcp), Some(udp)) => {
             return Err(format!(

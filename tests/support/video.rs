@@ -11,11 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The `n`th picture: grey `level`, a white block that moves, never the same twice in a row.
+/// The `n`th picture: grey `level`, a white block that moves along the lower edge, never the same twice in a row.
 pub(crate) fn picture(width: i32, height: i32, level: f64, n: i32) -> Mat {
     let mut picture =
         Mat::new_rows_cols_with_default(height, width, core::CV_8UC3, Scalar::all(level)).expect("a picture");
-    let block = core::Rect::new(n * 7 % (width - width / 8), height / 2, width / 8, height / 4);
+    let block = core::Rect::new(n * 7 % (width - width / 8), height / 2, width / 8, height / 2);
     imgproc::rectangle(&mut picture, block, Scalar::all(250.0), imgproc::FILLED, imgproc::LINE_8, 0).expect("a block");
     picture
 }
