@@ -89,8 +89,9 @@ pub struct Heartbeat(Arc<Control>);
 
 impl Heartbeat {
     /// When the supervisor last went round its loop. It does so at least each second, also while it waits for an
-    /// absent camera; an older value means that the supervisor itself is stuck.
-    pub fn last(&self) -> Moment {
+    /// absent camera; an older value means that the supervisor itself is stuck. None once the camera has stopped or its
+    /// file has ended: then nothing is owed.
+    pub fn last(&self) -> Option<Moment> {
         self.0.last_beat()
     }
 }

@@ -108,7 +108,7 @@ fn a_driver_that_never_returns_costs_a_bounded_number_of_threads() {
     assert_eq!(script.opened(), MAX_ABANDONED as u64);
     let beat = rig.capture().heartbeat();
     let now = rig.clock.now();
-    while beat.last() < now {
+    while beat.last() < Some(now) {
         rig.bell.wait(Duration::from_millis(20));
     }
     assert_eq!(script.opened(), MAX_ABANDONED as u64, "no further thread is risked");
@@ -149,6 +149,7 @@ fn waiting_for_an_absent_camera_is_a_sign_of_life() {
         }
     }
     rig.stop();
+    assert_eq!(heartbeat.last(), None, "a stopped camera owes no sign of life");
 }
 
 #[test]

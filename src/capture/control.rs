@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// No beat is owed any more.
+const FINISHED: u64 = u64::MAX;
+
 struct State {
     stop: bool,
     /// The session that may deliver. An abandoned session's number is lower.
@@ -95,8 +98,9 @@ impl Control {
         self.beat_us.store(self.now().as_micros() as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn last_beat(&self) -> Moment {
-        Moment::from_micros(self.beat_us.load(Ordering::Relaxed))
+    pub(super) fn last_beat(&self) -> Option<Moment> {
+        let beat = self.beat_us.load(Ordering::Relaxed);
+        (beat != FINISHED).then(|| Moment::from_micros(beat))
     }
 
     pub(super) fn stop(&self) {
@@ -121,6 +125,7 @@ impl Control {
         let mut state = self.lock();
         state.generation += 1;
         self.outlets.slot.close();
+        self.beat_us.store(FINISHED, Ordering::Relaxed);
     }
 
     /// Reports and logs a health that differs from the last one.
