@@ -2,7 +2,7 @@
 //!
 //! Pure: time goes in, a tick number comes out. The promise: at most one frame a tick, ticks only ever grow, and a
 //! frame that should have been there and was not shows as a skipped number. A source at the model's own rate (within
-//! [`LOCK`]) drives the grid, so that a camera that runs a hair fast or slow loses nothing; any other source is
+//! two per cent) drives the grid, so that a camera that runs a hair fast or slow loses nothing; any other source is
 //! sampled by the grid.
 
 use crate::frame::Moment;

@@ -22,6 +22,7 @@ use crate::health::{CameraHealth, Report};
 use crate::metrics::CameraMetrics;
 use crate::slot::Slot;
 use control::{Control, Verdict};
+use health::Judge;
 use session::{Deadlines, End, Session, Watch};
 use std::io;
 use std::sync::Arc;
@@ -35,6 +36,10 @@ pub const GRACE: Duration = Duration::from_millis(500);
 /// Abandoned threads that may hang at a time. Each holds a decoder (tens of MB): a driver that never returns must not
 /// eat the memory. At the limit the camera stays lost until one of them returns.
 pub const MAX_ABANDONED: usize = 4;
+
+/// Frames made before the first picture: one being written, one in the slot, two with the reader (it compares
+/// neighbours). More are made only for a reader that keeps more.
+const FRAMES: usize = 4;
 
 /// The supervisor shows that it is alive at least this often.
 const BEAT: Duration = Duration::from_secs(1);
@@ -84,8 +89,9 @@ pub struct Heartbeat(Arc<Control>);
 
 impl Heartbeat {
     /// When the supervisor last went round its loop. It does so at least each second, also while it waits for an
-    /// absent camera; an older value means that the supervisor itself is stuck.
-    pub fn last(&self) -> Moment {
+    /// absent camera; an older value means that the supervisor itself is stuck. None once the camera has stopped or its
+    /// file has ended: then nothing is owed.
+    pub fn last(&self) -> Option<Moment> {
         self.0.last_beat()
     }
 }
@@ -100,6 +106,9 @@ pub struct Capture {
 impl Capture {
     /// Starts the camera's threads. Fails only if the system gives no thread.
     pub fn spawn(plan: Plan, openers: Openers, outlets: Outlets) -> io::Result<Self> {
+        for _ in 0..FRAMES {
+            outlets.slot.recycle(Frame::new(plan.size));
+        }
         let control = Arc::new(Control::new(&plan, outlets));
         let seed = backoff::seed(&plan.camera);
         let name = format!("watch-{}", plan.camera);
@@ -165,7 +174,7 @@ impl Supervisor {
             let begun = self.control.now();
             let end = self.run_once(reconnect);
             let lasted = self.control.now().saturating_sub(begun);
-            if lasted >= STEADY {
+            if lasted >= STEADY && !matches!(end, End::Frozen) {
                 attempt = 0;
             }
             match end {
@@ -173,6 +182,13 @@ impl Supervisor {
                 End::Finished { pictures } if !self.plan.config.repeat || pictures == 0 => {
                     self.control.announce(CameraHealth::Ended, "");
                     break;
+                }
+                // Said already. A session that starts anew cures most frozen streams, and the one whose size changed
+                // unnoticed by OpenCV (see `camera::opencv`).
+                End::Frozen => {
+                    if !self.control.pause(backoff::delay(attempt, self.seed)) {
+                        break;
+                    }
                 }
                 // The file starts again: neither a loss nor a reconnect.
                 End::Finished { .. } => continue,
@@ -192,6 +208,11 @@ impl Supervisor {
         self.control.close();
     }
 
+    fn judge(&self) -> Judge {
+        let config = &self.plan.config;
+        Judge::new(self.plan.size, &config.mask, seconds(config.frozen_after_s), seconds(config.blind_after_s))
+    }
+
     /// One session, from opening the camera to its end, watched from outside.
     fn run_once(&mut self, reconnect: bool) -> End {
         let hanging = self.control.abandoned();
@@ -204,8 +225,10 @@ impl Supervisor {
         let opener = (self.openers)();
         let source = opener.describe();
         let watch = Arc::new(Watch::new(self.control.now()));
-        let generation = self.control.begin();
-        let session = Session::new(generation, Arc::clone(&self.control), Arc::clone(&watch), &self.plan, reconnect);
+        let (generation, judge) = self.control.begin();
+        let mut judge = judge.unwrap_or_else(|| self.judge());
+        judge.restart();
+        let session = Session::new(generation, Arc::clone(&self.control), Arc::clone(&watch), judge, reconnect);
         // The opener moves to the thread that may hang in it.
         let started = std::thread::Builder::new()
             .name(format!("capture-{}", self.plan.camera))

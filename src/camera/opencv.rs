@@ -5,8 +5,17 @@
 //! why `capture` watches from outside. FFmpeg is named explicitly for URLs and files: left to itself OpenCV tries each
 //! backend in turn, also those without timeouts.
 //!
+//! A change of size or pixel format midway is [`CameraError::Changed`], as far as OpenCV lets us see it. FFmpeg's
+//! backend in OpenCV 4.6 with FFmpeg 5 (Debian 12) and later versions keeps the first size: a larger picture makes it
+//! repeat the last one of the old size, which `capture` sees as frozen and cures by opening anew; a lower one leaves the
+//! lower edge as it was, which is suspected after `frozen_after_s`. GStreamer's backend tells the truth.
+//!
+//! FFmpeg's backend decodes H.264 with as many threads as there are processors, and holds back one picture for each but
+//! the first; OpenCV 4.6 has no way to say otherwise. On many cores a pipeline (`preset:rtsp`) is some pictures quicker.
+//!
 //! Not here: hardware decoding (write a pipeline, see [`PRESETS`](super::source::PRESETS)) and audio.
 
+mod edge;
 mod file;
 mod fit;
 
@@ -14,21 +23,24 @@ use super::source::Source;
 use super::{CameraError, Grab, Opener as Open, Stream, View};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
+use edge::{Edge, Learned};
 use fit::Fit;
 use opencv::core::Vector;
 use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-/// Opens one camera or file.
+/// Opens one camera or file. Clone it for each session: the clones share what was learned of the camera.
+#[derive(Clone)]
 pub struct Opener {
     config: CameraConfig,
     source: Result<Source, String>,
     size: Size,
     pad: u8,
+    learned: Learned,
 }
 
 impl Opener {
@@ -36,7 +48,7 @@ impl Opener {
     /// source that cannot work is refused by `open`.
     pub fn new(config: &CameraConfig, size: Size, pad: u8) -> Self {
         prepare();
-        Self { config: config.clone(), source: Source::parse(config), size, pad }
+        Self { config: config.clone(), source: Source::parse(config), size, pad, learned: Learned::default() }
     }
 }
 
@@ -93,12 +105,18 @@ impl Open for Opener {
         };
         match opened {
             Ok(capture) if capture.is_opened().unwrap_or(false) => {
-                Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read }))
+                let fit = match source {
+                    Source::Url(_) => {
+                        fit.watched_by(Edge::new(Arc::clone(&self.learned), seconds(self.config.frozen_after_s)))
+                    }
+                    _ => fit,
+                };
+                Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read, seen: false }))
             }
             failed => {
                 let why = failed.err().map(|error| format!(" ({})", super::source::masked(&error.message)));
                 let hint = match source {
-                    Source::Url(_) if begun.elapsed() >= timeouts.open => {
+                    Source::Url(_) if ran_out(begun, timeouts.open) => {
                         "no answer in time: is the camera on, and the address right?"
                     }
                     Source::Url(_) => "refused: check address, path, user and password",
@@ -123,6 +141,11 @@ fn ffmpeg(source: impl AsRef<OsStr>, timeouts: Timeouts) -> opencv::Result<Video
     VideoCapture::from_file_with_params(source, videoio::CAP_FFMPEG, &Vector::from_slice(&timeouts.params()))
 }
 
+/// True if a call that failed did so by its deadline: FFmpeg's clock has another resolution than ours.
+fn ran_out(begun: Instant, deadline: Duration) -> bool {
+    begun.elapsed() >= deadline.mul_f64(0.95)
+}
+
 /// Tells an absent device from a forbidden one: OpenCV says neither.
 fn check_device(path: &Path) -> Result<(), CameraError> {
     let shown = path.display();
@@ -144,18 +167,27 @@ struct Live {
     fit: Fit,
     shown: String,
     timeout: Duration,
+    /// The first picture may take longer: pipelines start, decoders wait for a key frame.
+    seen: bool,
 }
 
 impl Stream for Live {
     fn grab(&mut self) -> Result<Grab, CameraError> {
         let begun = Instant::now();
-        match self.capture.grab() {
-            Ok(true) => Ok(Grab::Picture { media: None }),
-            Ok(false) if begun.elapsed() >= self.timeout => Err(CameraError::Lost(format!(
+        let grabbed = self.capture.grab();
+        // A picture after the deadline is an old one that FFmpeg's decoder still held when it gave up.
+        if ran_out(begun, self.timeout) && (self.seen || !matches!(grabbed, Ok(true))) {
+            return Err(CameraError::Lost(format!(
                 "{}: no picture for {:.1} s: camera or network stalled",
                 self.shown,
                 self.timeout.as_secs_f64()
-            ))),
+            )));
+        }
+        match grabbed {
+            Ok(true) => {
+                self.seen = true;
+                Ok(Grab::Picture { media: None })
+            }
             Ok(false) => Err(CameraError::Lost(format!("{}: the stream ended or the connection broke", self.shown))),
             Err(error) => Err(CameraError::Lost(format!("{}: {}", self.shown, error.message))),
         }
@@ -181,24 +213,11 @@ fn rate(capture: &VideoCapture) -> Option<f64> {
 
 /// Settings that OpenCV keeps for the whole process; made once.
 ///
-/// One thread: each camera has its own already, and pictures are small. FFmpeg's decoder takes as many threads as
-/// OpenCV believes there are processors, and holds back a frame for each (seven frames, half a second, on eight
-/// cores); OpenCV counts them once, by the asking thread's affinity, so the first to ask is a thread bound to one.
+/// One thread for resizing: each camera has its own already, and pictures are small. No log: what OpenCV writes to
+/// stderr is neither structured nor free of credentials, and every failure is told in our own words.
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let counted = std::thread::Builder::new().name("count-cpus".into()).spawn(|| {
-            let allowed = rustix::thread::sched_getaffinity(None).ok()?;
-            let first = (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu))?;
-            let mut one = rustix::thread::CpuSet::new();
-            one.set(first);
-            rustix::thread::sched_setaffinity(None, &one).ok()?;
-            opencv::core::get_number_of_cpus().ok()
-        });
-        let cpus = counted.ok().and_then(|thread| thread.join().ok()).flatten();
-        if cpus != Some(1) {
-            tracing::debug!(?cpus, "the decoder may hold back frames");
-        }
         // Neither can fail but for a broken OpenCV, which the first open would show.
         let _ = opencv::core::set_num_threads(1);
         let _ = opencv::core::set_log_level(opencv::core::LogLevel::LOG_LEVEL_SILENT);

@@ -29,12 +29,12 @@ pub const PRESETS: [(&str, &str); 3] = [
         "a CSI camera on a Jetson through its image processor (nvarguscamerasrc); every key may be left out",
     ),
     (
-        "preset:jetson-rtsp?codec=h264&latency=100&url=rtsp://…",
+        "preset:jetson-rtsp?transport=tcp&codec=h264&latency=100&url=rtsp://…",
         "an RTSP camera decoded by a Jetson's hardware (nvv4l2decoder); `codec` h264 or h265; `url` comes last",
     ),
     (
-        "preset:rtsp-udp?codec=h264&latency=100&url=rtsp://…",
-        "an RTSP camera over UDP beside cameras over TCP (rtspsrc, decoded by the processor); `url` comes last",
+        "preset:rtsp?transport=udp&codec=h264&latency=100&url=rtsp://…",
+        "an RTSP camera through GStreamer, decoded by one thread without delay; `transport` tcp or udp; `url` comes last",
     ),
 ];
 
@@ -110,7 +110,7 @@ fn preset(text: &str) -> Result<String, String> {
     let (name, query) = body.split_once('?').unwrap_or((body, ""));
     let keys: &[&str] = match name {
         "jetson-csi" => &["sensor", "width", "height", "fps", "flip"],
-        "jetson-rtsp" | "rtsp-udp" => &["codec", "latency", "url"],
+        "jetson-rtsp" | "rtsp" => &["transport", "codec", "latency", "url"],
         _ => {
             let known: Vec<_> = PRESETS.iter().map(|(preset, _)| preset.split('?').next().unwrap_or(preset)).collect();
             return Err(format!("there is no preset `{name}`: use one of {}", known.join(", ")));
@@ -141,8 +141,12 @@ fn preset(text: &str) -> Result<String, String> {
         codec @ ("h264" | "h265") => codec,
         other => return Err(format!("preset `{name}`: `codec={other}` must be h264 or h265")),
     };
+    let transport = match values.get("transport").copied().unwrap_or("tcp") {
+        transport @ ("tcp" | "udp") => transport,
+        other => return Err(format!("preset `{name}`: `transport={other}` must be tcp or udp")),
+    };
     let latency = number("latency", 100)?;
-    let depayed = format!("latency={latency} ! rtp{codec}depay ! {codec}parse");
+    let depayed = format!("protocols={transport} latency={latency} ! rtp{codec}depay ! {codec}parse");
     Ok(if name == "jetson-rtsp" {
         format!(
             "rtspsrc location=\"{url}\" {depayed} ! nvv4l2decoder enable-max-performance=1 ! nvvidconv \
@@ -150,7 +154,7 @@ fn preset(text: &str) -> Result<String, String> {
         )
     } else {
         format!(
-            "rtspsrc location=\"{url}\" protocols=udp {depayed} ! avdec_{codec} max-threads=1 ! videoconvert \
+            "rtspsrc location=\"{url}\" {depayed} ! avdec_{codec} max-threads=1 ! videoconvert \
              ! video/x-raw,format=BGR ! {SINK}"
         )
     })
@@ -222,7 +226,7 @@ fn masked_values(text: &str, key: &str) -> String {
     out
 }
 
-/// Environment variables that OpenCV must find for these cameras, or why the cameras cannot live in one process.
+/// Environment variables that OpenCV should find for these cameras, or why the cameras cannot live in one process.
 ///
 /// OpenCV takes these settings from the process's environment alone, and changing the environment of a process with
 /// threads is unsound: set them before the first thread starts (or run the program again with them). A variable that
@@ -241,13 +245,14 @@ pub fn environment<'a>(
             _ => {}
         }
     }
-    let mut variables = Vec::new();
+    // FFmpeg writes a line to stderr for each damaged packet; what matters is told in our own words, once.
+    let mut variables = vec![("OPENCV_FFMPEG_LOGLEVEL", "-8".to_owned())];
     match (tcp, udp) {
         (Some(tcp), Some(udp)) => {
             return Err(format!(
                 "camera.{udp}.transport = \"udp\" beside camera.{tcp}.transport = \"tcp\": OpenCV knows one RTSP \
                  transport a process. Give both the same, or write camera.{udp}.source = \
-                 \"preset:rtsp-udp?url=rtsp://…\""
+                 \"preset:rtsp?transport=udp&url=rtsp://…\""
             ));
         }
         // Without the variable OpenCV prefers TCP by itself.

@@ -3,6 +3,7 @@
 //! One mutex guards it all. A session holds it for each hand-over (uncontended: 20 ns), so a session that was abandoned
 //! cannot slip a late frame past the supervisor.
 
+use super::health::Judge;
 use super::session::End;
 use super::{Outlets, Plan};
 use crate::cadence::Cadence;
@@ -14,6 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// No beat is owed any more.
+const FINISHED: u64 = u64::MAX;
+
 struct State {
     stop: bool,
     /// The session that may deliver. An abandoned session's number is lower.
@@ -23,6 +27,9 @@ struct State {
     abandoned: usize,
     health: Option<CameraHealth>,
     cadence: Cadence,
+    /// Waits here between two sessions, so that a camera that was frozen or dark before is not called well until it
+    /// has shown something else. Lost with an abandoned session.
+    judge: Option<Judge>,
 }
 
 pub(super) struct Control {
@@ -63,6 +70,7 @@ impl Control {
             abandoned: 0,
             health: None,
             cadence: Cadence::new(plan.rate_hz),
+            judge: None,
         };
         let control = Self {
             camera: Arc::clone(&plan.camera),
@@ -90,8 +98,9 @@ impl Control {
         self.beat_us.store(self.now().as_micros() as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn last_beat(&self) -> Moment {
-        Moment::from_micros(self.beat_us.load(Ordering::Relaxed))
+    pub(super) fn last_beat(&self) -> Option<Moment> {
+        let beat = self.beat_us.load(Ordering::Relaxed);
+        (beat != FINISHED).then(|| Moment::from_micros(beat))
     }
 
     pub(super) fn stop(&self) {
@@ -116,6 +125,7 @@ impl Control {
         let mut state = self.lock();
         state.generation += 1;
         self.outlets.slot.close();
+        self.beat_us.store(FINISHED, Ordering::Relaxed);
     }
 
     /// Reports and logs a health that differs from the last one.
@@ -148,12 +158,12 @@ impl Control {
 
     // --- the supervisor's side ---
 
-    /// A new session; only it may deliver from now on.
-    pub(super) fn begin(&self) -> u64 {
+    /// A new session; only it may deliver from now on. With the last session's judge, if there is one.
+    pub(super) fn begin(&self) -> (u64, Option<Judge>) {
         let mut state = self.lock();
         state.generation += 1;
         state.end = None;
-        state.generation
+        (state.generation, state.judge.take())
     }
 
     /// Waits at most `limit` for the session's end. After a stop the session is given `grace`, then abandoned.
@@ -273,10 +283,11 @@ impl Control {
     }
 
     /// The session's last word. If it was abandoned, nobody listens: its thread just ends.
-    pub(super) fn finish(&self, generation: u64, end: End) {
+    pub(super) fn finish(&self, generation: u64, end: End, judge: Option<Judge>) {
         let mut state = self.lock();
         if state.generation == generation {
             state.end = Some(end);
+            state.judge = judge;
         } else {
             state.abandoned = state.abandoned.saturating_sub(1);
             tracing::info!(camera = %self.camera, hanging = state.abandoned, "an abandoned read returned");

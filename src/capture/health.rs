@@ -95,11 +95,13 @@ impl Judge {
         self.now
     }
 
-    /// Forgets what it saw: a new session of the camera begins.
+    /// A new session of the camera begins. The time between two sessions does not count towards any state; a state
+    /// that was declared holds until a picture shows otherwise.
     pub fn restart(&mut self) {
-        self.same_since = None;
-        self.suspect = None;
-        self.now = CameraHealth::Ok;
+        if self.now == CameraHealth::Ok {
+            self.same_since = None;
+            self.suspect = None;
+        }
     }
 
     /// True if the picture has been the same for long enough. A memory comparison with the last picture costs 5 µs
@@ -248,6 +250,25 @@ mod tests {
             last = now;
         }
         assert_eq!((last, changes), (Dark, 1));
+    }
+
+    #[test]
+    fn a_new_session_starts_afresh_unless_a_state_was_declared() {
+        let mut judge = judge();
+        judge.look(&flat(3, 1), WHOLE, second(0.0));
+        judge.restart();
+        assert_eq!(judge.look(&flat(3, 2), WHOLE, second(60.0)), Ok);
+        assert_eq!(judge.look(&flat(3, 3), WHOLE, second(65.0)), Dark);
+        judge.restart();
+        assert_eq!(judge.look(&flat(3, 4), WHOLE, second(90.0)), Dark);
+
+        judge.look(&room(1), WHOLE, second(91.0));
+        judge.restart();
+        assert_eq!(judge.look(&room(1), WHOLE, second(300.0)), Ok);
+        assert_eq!(judge.look(&room(1), WHOLE, second(330.0)), Frozen);
+        judge.restart();
+        assert_eq!(judge.look(&room(1), WHOLE, second(400.0)), Frozen);
+        assert_eq!(judge.look(&room(2), WHOLE, second(401.0)), Ok);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use super::control::{Admission, Control};
 use super::health::Judge;
-use super::{GRACE, Plan, seconds};
+use super::{GRACE, seconds};
 use crate::camera::{CameraError, Grab, Opener, Stream};
 use crate::config::CameraConfig;
-use crate::frame::{Moment, Size};
+use crate::frame::Moment;
 use crate::health::CameraHealth;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) enum End {
     Stopped,
     /// A finite source is at its end.
     Finished { pictures: u64 },
+    /// The camera repeats one picture: only opening it anew can help.
+    Frozen,
     /// The camera failed.
     Failed { error: CameraError, pictures: u64 },
 }
@@ -144,43 +146,28 @@ pub(super) struct Session {
     watch: Arc<Watch>,
     reconnect: bool,
     pictures: u64,
-    size: Size,
-    mask: Vec<[f32; 4]>,
-    frozen_after: Duration,
-    blind_after: Duration,
+    judge: Judge,
 }
 
 impl Session {
-    pub(super) fn new(generation: u64, control: Arc<Control>, watch: Arc<Watch>, plan: &Plan, reconnect: bool) -> Self {
-        Self {
-            generation,
-            control,
-            watch,
-            reconnect,
-            pictures: 0,
-            size: plan.size,
-            mask: plan.config.mask.clone(),
-            frozen_after: seconds(plan.config.frozen_after_s),
-            blind_after: seconds(plan.config.blind_after_s),
-        }
+    pub(super) fn new(
+        generation: u64,
+        control: Arc<Control>,
+        watch: Arc<Watch>,
+        judge: Judge,
+        reconnect: bool,
+    ) -> Self {
+        Self { generation, control, watch, reconnect, pictures: 0, judge }
     }
 
     /// Plays the session to its end and says how it ended, even if it panics.
     pub(super) fn play(mut self, mut opener: Box<dyn Opener>) {
-        struct LastWord<'a>(&'a Control, u64, Option<End>);
-        impl Drop for LastWord<'_> {
-            fn drop(&mut self) {
-                let panicked = || End::failed(CameraError::Lost("the capture thread panicked".into()));
-                self.0.finish(self.1, self.2.take().unwrap_or_else(panicked));
-            }
-        }
-        let control = Arc::clone(&self.control);
-        let mut last_word = LastWord(&control, self.generation, None);
+        let mut last_word = LastWord { control: Arc::clone(&self.control), generation: self.generation, word: None };
         let end = match self.drive(&mut *opener) {
             Ok(end) => end,
             Err(error) => End::Failed { error, pictures: self.pictures },
         };
-        last_word.2 = Some(end);
+        last_word.word = Some((end, self.judge));
     }
 
     fn enter(&self, call: Call) -> Moment {
@@ -196,11 +183,10 @@ impl Session {
         if !self.control.opened(self.generation, self.reconnect) {
             return Ok(End::Stopped);
         }
-        let mut judge = Judge::new(self.size, &self.mask, self.frozen_after, self.blind_after);
         let mut pace = Pace::default();
         let mut frame = self.control.frame();
         loop {
-            let Some(captured) = self.next_picture(&mut *stream, &mut pace)? else {
+            let Some((captured, live)) = self.next_picture(&mut *stream, &mut pace)? else {
                 return Ok(End::Finished { pictures: self.pictures });
             };
             let tick = match self.control.admit(self.generation, captured) {
@@ -212,35 +198,62 @@ impl Session {
             stream.retrieve(&mut frame).inspect_err(|_| self.control.undecodable())?;
             self.enter(Call::Own);
             (frame.tick, frame.captured) = (tick, captured);
-            let health = judge.look(&frame.pixels, stream.view(), captured);
-            frame = match self.control.deliver(self.generation, frame, health, self.detail(health)) {
+            let health = self.judge.look(&frame.pixels, stream.view(), captured);
+            frame = match self.control.deliver(self.generation, frame, health, detail(health)) {
                 Some(frame) => frame,
                 None => return Ok(End::Stopped),
             };
+            if live && health == CameraHealth::Frozen {
+                return Ok(End::Frozen);
+            }
         }
     }
 
-    /// When the next picture was taken: for a file, once it is due. None at the end of a finite source.
-    fn next_picture(&mut self, stream: &mut dyn Stream, pace: &mut Pace) -> Result<Option<Moment>, CameraError> {
+    /// When the next picture was taken (for a file: once it is due), and whether the source is live. None at the end
+    /// of a finite source.
+    fn next_picture(
+        &mut self,
+        stream: &mut dyn Stream,
+        pace: &mut Pace,
+    ) -> Result<Option<(Moment, bool)>, CameraError> {
         self.enter(if self.pictures == 0 { Call::FirstRead } else { Call::Read });
         let grab = stream.grab()?;
         let now = self.enter(Call::Own);
         let Grab::Picture { media } = grab else { return Ok(None) };
         self.pictures += 1;
-        let Some(media) = media else { return Ok(Some(now)) };
+        let Some(media) = media else { return Ok(Some((now, true))) };
         let due = pace.due(media, now);
         // A stop ends the sleep early; `admit` sees it.
         self.control.sleep_until(self.generation, due);
-        Ok(Some(due))
+        Ok(Some((due, false)))
     }
+}
 
-    const fn detail(&self, health: CameraHealth) -> &'static str {
-        match health {
-            CameraHealth::Frozen => "the same picture again and again: restart the camera",
-            CameraHealth::Dark => "too dark to see anybody: give light, or a camera with infrared",
-            CameraHealth::Covered => "light but featureless: look whether something hangs before the lens",
-            _ => "",
+/// Makes sure that the supervisor hears of the end.
+struct LastWord {
+    control: Arc<Control>,
+    generation: u64,
+    word: Option<(End, Judge)>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let (end, judge) = match self.word.take() {
+            Some((end, judge)) => (end, Some(judge)),
+            None => (End::failed(CameraError::Lost("the capture thread panicked".into())), None),
+        };
+        self.control.finish(self.generation, end, judge);
+    }
+}
+
+const fn detail(health: CameraHealth) -> &'static str {
+    match health {
+        CameraHealth::Frozen => {
+            "the same picture again and again: it is opened anew; if that does not help, restart the camera"
         }
+        CameraHealth::Dark => "too dark to see anybody: give light, or a camera with infrared",
+        CameraHealth::Covered => "light but featureless: look whether something hangs before the lens",
+        _ => "",
     }
 }
 

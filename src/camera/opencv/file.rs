@@ -5,6 +5,7 @@
 //! A folder is played file by file in the order of names; a file in it that cannot be played is logged and skipped.
 
 use super::super::{CameraError, Grab, Stream, View};
+use super::edge::{Edge, Learned};
 use super::fit::Fit;
 use super::{Timeouts, ffmpeg, rate};
 use crate::frame::{Frame, Moment};
@@ -17,8 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a folder's files must be called to be played.
-const PLAYABLE: [&str; 15] =
-    ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "mpg", "mpeg", "wmv", "flv", "h264", "jpg", "png"];
+const PLAYABLE: [&str; 17] = [
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "mpg", "mpeg", "wmv", "flv", "h264", "mjpeg", "mjpg",
+    "jpg", "png",
+];
 
 /// Time between two files of a folder: more than any model's hold, so that no clip spans two files.
 const BETWEEN_FILES: Duration = Duration::from_secs(2);
@@ -30,6 +33,10 @@ const DEFAULT_RATE: f64 = 25.0;
 /// estimated from the duration in some containers, and leading frames that cannot be decoded are counted as well.
 const SHORT_PART: f64 = 0.05;
 const SHORT_FRAMES: f64 = 5.0;
+
+/// A file that ends with so many equal pictures is spoken of: the recording froze, or its size changed midway and
+/// OpenCV repeats the last picture of the old size. It may be a still scene as well, so it is no failure.
+const SAME_AT_END: u64 = 15;
 
 /// A longer step between two pictures' times is nonsense in the file (a recording's own clock that jumped).
 const LONGEST_STEP: Duration = Duration::from_secs(24 * 3600);
@@ -120,6 +127,7 @@ pub(super) struct FileStream {
 
 impl FileStream {
     pub(super) fn open(path: &Path, fit: Fit, timeouts: Timeouts) -> Result<Self, CameraError> {
+        let fit = fit.watched_by(Edge::new(Learned::default(), Duration::MAX));
         if !path.is_dir() {
             let video = Video::open(path, timeouts)?;
             return Ok(Self { video, rest: VecDeque::new(), fit, timeouts, base: Moment::ZERO });
@@ -167,7 +175,16 @@ impl Stream for FileStream {
         loop {
             match self.video.grab() {
                 Ok(Some(time)) => return Ok(Grab::Picture { media: Some(self.base + time) }),
-                Ok(None) => {}
+                Ok(None) => {
+                    if self.fit.same() >= SAME_AT_END {
+                        let (file, pictures) = (&self.video.shown, self.fit.same());
+                        tracing::warn!(
+                            file,
+                            pictures,
+                            "file ends with one picture again and again: frozen, or its size changed"
+                        );
+                    }
+                }
                 Err(error) if self.rest.is_empty() => return Err(error),
                 Err(error) => tracing::warn!(%error, "file cut short"),
             }

@@ -4,11 +4,13 @@
 //! allocated once the stream's size is known.
 
 use super::super::{CameraError, View};
+use super::edge::Edge;
 use crate::frame::{Frame, Size};
 use opencv::core::{self, Mat, Rect, Scalar, Vec3b};
 use opencv::imgproc;
 use opencv::prelude::*;
 use opencv::videoio::VideoCapture;
+use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Format {
@@ -23,6 +25,7 @@ pub(super) struct Fit {
     mask: Vec<[f32; 4]>,
     format: Option<Format>,
     view: View,
+    edge: Option<Edge>,
     raw: Mat,
     small: Mat,
 }
@@ -35,9 +38,21 @@ impl Fit {
             mask: mask.to_vec(),
             format: None,
             view: View::whole(size),
+            edge: None,
             raw: Mat::default(),
             small: Mat::default(),
         }
+    }
+
+    /// Watches the pictures of a stream that does not tell when its size changes.
+    pub(super) fn watched_by(mut self, edge: Edge) -> Self {
+        self.edge = Some(edge);
+        self
+    }
+
+    /// How many pictures in a row were the same, as far as the stream is watched.
+    pub(super) fn same(&self) -> u64 {
+        self.edge.as_ref().map_or(0, Edge::same)
     }
 
     pub(super) const fn view(&self) -> View {
@@ -61,6 +76,17 @@ impl Fit {
             return Err(CameraError::Lost(format!("{shown}: a picture could not be decoded")));
         }
         self.check_format(shown)?;
+        if let Some(edge) = &mut self.edge
+            && edge.suspects(
+                self.raw.data_bytes().map_err(lost)?,
+                self.raw.rows().unsigned_abs() as usize,
+                Instant::now(),
+            )
+        {
+            return Err(CameraError::Changed(format!(
+                "{shown}: the lower edge of the picture stands still: opened anew to see whether the size changed"
+            )));
+        }
         self.write(&mut into.pixels).map_err(lost)
     }
 
@@ -145,6 +171,7 @@ fn pixels_of([left, top, right, bottom]: [f32; 4], width: i32, height: i32) -> R
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
