@@ -8,7 +8,7 @@
 //!
 //! Two tasks. The link polls the client and does nothing else, because a poll that is cut off loses packets; it ends
 //! and begins connections, for ever, with backoff. The driver owns all state: it waits in one place, and a synchronous
-//! machine ([`delivery`]) decides. Nothing here waits on a disk, and nobody waits for anything here.
+//! machine (`delivery`) decides. Nothing here waits on a disk, and nobody waits for anything here.
 //!
 //! Consumers may see an event twice, always with the same id: after a lost acknowledgement nobody can know. Absent on
 //! purpose: QoS 2 (it would not make the chain beyond the broker exactly-once) and the client's own queue for events.
