@@ -11,7 +11,7 @@ mod support {
 
 use falld::config::TlsConfig;
 use falld::frame::Clock;
-use falld::mqtt::{self, Order};
+use falld::mqtt::{self, Order, Tuning};
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
@@ -138,6 +138,28 @@ async fn broker_stalls_for_minutes() {
 
     road.set(Mode::Pass);
     assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids), "all, in order");
+    falld.delivered().await;
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broker_freezes_and_thaws() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let mut config = broker_at(mosquitto.port);
+    config.keep_alive_s = 1;
+    // Only the keep-alive can tell: no answer is missed for long enough.
+    let tuning = Tuning { answer: Duration::from_secs(60), ..quick() };
+    let falld = Falld::start_with(&store_in(folder.path()), config, tuning, Clock::start());
+    falld.connected().await;
+    mosquitto.freeze();
+    let begun = Instant::now();
+    let ids: Vec<Uuid> = (0..10).map(|_| falld.fall("bed").0).collect();
+    assert!(begun.elapsed() < Duration::from_secs(1), "detection waited for the broker: {:?}", begun.elapsed());
+    until("the dead broker is noticed", || falld.metrics.broker_connected.get() == 0).await;
+    mosquitto.thaw();
+    assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids));
     falld.delivered().await;
     falld.stop().await;
 }
