@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::store::Outbox;
 pub use command::{Command, Order, parse as parse_command};
 use driver::Driver;
-use link::Link;
+use link::{LEAST_KEEP_ALIVE_S, Link};
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event};
 use std::os::unix::fs::PermissionsExt;
@@ -168,7 +168,7 @@ pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
     // Small on purpose: a flood of messages waits in the socket, not in our memory.
     let (sender, events) = mpsc::channel(64);
     let now = u64::try_from(parts.clock.now().as_micros()).unwrap_or(u64::MAX);
-    let keep_alive = Duration::from_secs(parts.config.keep_alive_s.max(1).into());
+    let keep_alive = Duration::from_secs(parts.config.keep_alive_s.max(LEAST_KEEP_ALIVE_S).into());
     let progress = Progress {
         driver: Arc::new(now.into()),
         link: Arc::new(now.into()),

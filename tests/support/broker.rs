@@ -59,20 +59,8 @@ impl Mosquitto {
 
     /// Makes it read its password and ACL files again.
     pub fn reload(&self) {
-        self.signal(rustix::process::Signal::HUP);
-    }
-
-    /// Stops it in the middle of whatever it does: connections stay, nothing moves.
-    pub fn freeze(&self) {
-        self.signal(rustix::process::Signal::STOP);
-    }
-
-    pub fn thaw(&self) {
-        self.signal(rustix::process::Signal::CONT);
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
     /// kill -9.
