@@ -106,7 +106,8 @@ pub struct Parts {
     pub config: MqttConfig,
     /// The device's id.
     pub device: String,
-    /// What waits, from [`crate::store::Store::outbox`].
+    /// What waits, from [`crate::store::Store::outbox`]. Keep the store until the task has ended, or its last receipts
+    /// are not written and those events are sent again after the next start.
     pub outbox: Outbox,
     /// State and health.
     pub telemetry: Telemetry,
