@@ -224,7 +224,7 @@ pub struct MqttConfig {
     pub base: String,
     /// Transport security; absent means plain TCP.
     pub tls: Option<TlsConfig>,
-    /// Keep-alive, in seconds.
+    /// Keep-alive, in seconds, at least 5: a dead broker is noticed after up to twice this time.
     pub keep_alive_s: u16,
     /// How long the broker keeps our session while we are away, in seconds.
     pub session_expiry_s: u32,

@@ -8,7 +8,7 @@
 //!
 //! Two tasks. The link polls the client and does nothing else, because a poll that is cut off loses packets; it ends
 //! and begins connections, for ever, with backoff. The driver owns all state: it waits in one place, and a synchronous
-//! machine ([`delivery`]) decides. Nothing here waits on a disk, and nobody waits for anything here.
+//! machine (`delivery`) decides. Nothing here waits on a disk, and nobody waits for anything here.
 //!
 //! Consumers may see an event twice, always with the same id: after a lost acknowledgement nobody can know. Absent on
 //! purpose: QoS 2 (it would not make the chain beyond the broker exactly-once) and the client's own queue for events.
@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::store::Outbox;
 pub use command::{Command, Order, parse as parse_command};
 use driver::Driver;
-use link::Link;
+use link::{LEAST_KEEP_ALIVE_S, Link};
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event};
 use std::os::unix::fs::PermissionsExt;
@@ -106,7 +106,8 @@ pub struct Parts {
     pub config: MqttConfig,
     /// The device's id.
     pub device: String,
-    /// What waits, from [`crate::store::Store::outbox`].
+    /// What waits, from [`crate::store::Store::outbox`]. Keep the store until the task has ended, or its last receipts
+    /// are not written and those events are sent again after the next start.
     pub outbox: Outbox,
     /// State and health.
     pub telemetry: Telemetry,
@@ -168,7 +169,7 @@ pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
     // Small on purpose: a flood of messages waits in the socket, not in our memory.
     let (sender, events) = mpsc::channel(64);
     let now = u64::try_from(parts.clock.now().as_micros()).unwrap_or(u64::MAX);
-    let keep_alive = Duration::from_secs(parts.config.keep_alive_s.max(1).into());
+    let keep_alive = Duration::from_secs(parts.config.keep_alive_s.max(LEAST_KEEP_ALIVE_S).into());
     let progress = Progress {
         driver: Arc::new(now.into()),
         link: Arc::new(now.into()),

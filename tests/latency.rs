@@ -9,7 +9,7 @@ mod support {
     pub mod falld;
 }
 
-use falld::mqtt::latency::{measure, quantile};
+use falld::mqtt::latency::{disk_floor, measure, quantile};
 use std::time::Duration;
 use support::broker::{Mosquitto, OPEN};
 use support::falld::{broker_at, store_in};
@@ -22,10 +22,12 @@ async fn an_alert_is_there_in_milliseconds() {
     let config = broker_at(mosquitto.port);
     let samples = measure(&config, &store_in(folder.path()), count, Duration::from_millis(2)).await.unwrap();
     assert_eq!(samples.len(), count);
+    let floor = disk_floor(folder.path(), count).unwrap();
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
         let stored = quantile(samples.iter().map(|sample| sample.stored), share);
         let received = quantile(samples.iter().map(|sample| sample.received), share);
-        println!("{name}: stored {stored:?}, received {received:?}");
+        let disk = quantile(floor.iter().copied(), share);
+        println!("{name}: disk alone {disk:?}, stored {stored:?}, received {received:?}");
     }
     let median = quantile(samples.iter().map(|sample| sample.received), 0.5);
     assert!(median < Duration::from_millis(50), "{median:?}");

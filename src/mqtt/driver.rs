@@ -30,6 +30,7 @@ pub(super) struct Driver {
     connects: u64,
     /// The last trouble that was said, so that it is said once.
     trouble: Option<String>,
+    next_tick: Moment,
     next_health: Moment,
     /// Cameras that Home Assistant knows of.
     announced: Vec<String>,
@@ -77,6 +78,7 @@ impl Driver {
             connection: None,
             connects: 0,
             trouble: None,
+            next_tick: Moment::ZERO,
             next_health: Moment::ZERO,
             announced: Vec::new(),
             drain_until: None,
@@ -113,8 +115,9 @@ impl Driver {
     /// The only place that waits. Every branch may be cut off without a loss.
     async fn wait(&mut self) -> Wake {
         let now = self.parts.clock.now();
-        let until = [self.machine.deadline(), self.drain_until].into_iter().flatten().min();
-        let pause = until.map_or(TICK, |until| until.saturating_sub(now).min(TICK));
+        // Absolute, so that a flood of messages cannot put the tick off for ever.
+        let deadlines = [self.machine.deadline(), self.drain_until].into_iter().flatten();
+        let pause = deadlines.fold(self.next_tick, Moment::min).saturating_sub(now);
         tokio::select! {
             event = self.events.recv() => Wake::Link(event),
             notice = self.parts.outbox.notice(), if !self.store_gone => Wake::Store(notice),
@@ -283,6 +286,7 @@ impl Driver {
     }
 
     fn tick(&mut self, now: Moment) {
+        self.next_tick = now + TICK;
         self.feed(Input::Tick, now);
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);

@@ -9,8 +9,11 @@ use crate::store::{Context, Recorder, Store};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event as MqttEvent};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,6 +38,23 @@ pub fn quantile(times: impl IntoIterator<Item = Duration>, quantile: f64) -> Dur
     sorted.sort_unstable();
     let rank = (sorted.len().saturating_sub(1) as f64 * quantile.clamp(0.0, 1.0)).round() as usize;
     sorted.get(rank).copied().unwrap_or_default()
+}
+
+/// What the disk under `folder` takes for one commit's worth of appended bytes to be durable: the least that "stored"
+/// can cost there, whatever the program.
+pub fn disk_floor(folder: &Path, count: usize) -> std::io::Result<Vec<Duration>> {
+    let path = folder.join(format!(".falld-bench-{}", std::process::id()));
+    let mut file = File::create(&path)?;
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        // Two pages: an event and its outbox row.
+        file.write_all(&[0x5a; 8192])?;
+        let begun = Instant::now();
+        file.sync_data()?;
+        times.push(begun.elapsed());
+    }
+    std::fs::remove_file(&path)?;
+    Ok(times)
 }
 
 /// Sends `count` events one by one, `pause` apart, through the store at `store` and the broker of `config`, and times

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 /// Largest packet that the broker may send us. It is told so, and drops larger ones: otherwise one large command would
 /// end every connection anew.
 const MAX_PACKET: u32 = 64 * 1024;
+/// The client library panics on a shorter keep-alive, so a shorter one is raised to this.
+pub(crate) const LEAST_KEEP_ALIVE_S: u16 = 5;
 /// Requests that the client queues: one event, and telemetry of every camera at once.
 const CLIENT_QUEUE: usize = 512;
 /// A connection that held so long was a good one: the next backoff starts small again.
@@ -183,8 +185,7 @@ pub(crate) fn options(config: &MqttConfig, device: &str, topics: &Topics) -> Res
     let plain_v6 = config.tls.is_none() && config.host.contains(':') && !config.host.starts_with('[');
     let host = if plain_v6 { format!("[{}]", config.host) } else { config.host.clone() };
     let mut options = MqttOptions::new(client_id(config, device), host, config.port);
-    // Zero would mean pings without a pause.
-    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(1).into()));
+    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(LEAST_KEEP_ALIVE_S).into()));
     options.set_clean_start(false);
     options.set_session_expiry_interval(Some(config.session_expiry_s));
     options.set_max_packet_size(Some(MAX_PACKET));

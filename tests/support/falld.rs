@@ -212,3 +212,18 @@ impl Drop for Subscriber {
         self.task.abort();
     }
 }
+
+/// Ids without repetitions, in the order of their first arrival.
+pub fn firsts(seen: &[String]) -> Vec<String> {
+    let mut firsts: Vec<String> = Vec::new();
+    for id in seen {
+        if !firsts.contains(id) {
+            firsts.push(id.clone());
+        }
+    }
+    firsts
+}
+
+pub fn texts(ids: &[Uuid]) -> Vec<String> {
+    ids.iter().map(Uuid::to_string).collect()
+}

@@ -17,6 +17,8 @@ pub enum Mode {
     SwallowAcks,
     /// The next acknowledgement never arrives, and the connection breaks instead; then everything passes.
     CutAtAck,
+    /// Connections stay, and nothing arrives any more.
+    Frozen,
     /// Connections are closed at once.
     Closed,
 }
@@ -93,11 +95,12 @@ async fn carry(near: TcpStream, target: u16, shared: Arc<Shared>) {
             if first >> 4 == PUBLISH && first & 0b0110 != 0 {
                 shared.publishes.fetch_add(1, Ordering::SeqCst);
             }
-            Fate::Pass
+            if shared.mode.load(Ordering::SeqCst) == Mode::Frozen as u8 { Fate::Swallow } else { Fate::Pass }
         }) => {}
         () = pump(far_in, near_out, |first| {
             let mode = shared.mode.load(Ordering::SeqCst);
             match first >> 4 {
+                _ if mode == Mode::Frozen as u8 => Fate::Swallow,
                 PUBACK if mode == Mode::SwallowAcks as u8 => Fate::Swallow,
                 PUBACK if mode == Mode::CutAtAck as u8 => {
                     shared.mode.store(Mode::Pass as u8, Ordering::SeqCst);
