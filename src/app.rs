@@ -100,7 +100,9 @@ struct Ears {
 /// Runs the daemon until it is told to stop.
 pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppError> {
     if config.camera.is_empty() {
-        return Err(setup("no camera is configured: add a section [camera.<id>] with a source, and see `falld doctor`"));
+        return Err(setup(
+            "no camera is configured: add a section [camera.<id>] with a source, and see `falld doctor`",
+        ));
     }
     let signals = lifecycle::listen().map_err(failed)?;
     let clock = Clock::start();
@@ -182,20 +184,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         let (heartbeats, notifier, stop) = (Arc::clone(&heartbeats), Arc::clone(&notifier), signals.shutdown.clone());
         runtime.spawn(async move { notify::feed(&heartbeats, clock, &notifier, &stop).await });
     }
-    let mut app = App {
-        config,
-        log,
-        signals,
-        clock,
-        notifier,
-        heartbeats,
-        board,
-        store,
-        captures,
-        orders,
-        bell,
-        detector_beat,
-    };
+    let mut app =
+        App { config, log, signals, clock, notifier, heartbeats, board, store, captures, orders, bell, detector_beat };
     let ears = Ears { reports, commands, detector, firsts };
     let outcome = runtime.block_on(app.supervise(ears, &delivery, reread));
     app.stop(thread, &goodbye, delivery, &runtime);
@@ -234,8 +224,9 @@ fn captures(
 
 #[cfg(feature = "opencv")]
 fn openers(camera: &CameraConfig, size: Size, pad: u8) -> Result<crate::capture::Openers, AppError> {
-    let camera = camera.clone();
-    Ok(Box::new(move || Box::new(camera::opencv::Opener::new(&camera, size, pad))))
+    let opener = camera::opencv::Opener::new(camera, size, pad);
+    // Clones share what was learned about the camera.
+    Ok(Box::new(move || Box::new(opener.clone())))
 }
 
 #[cfg(not(feature = "opencv"))]
@@ -261,7 +252,13 @@ fn detect(
 
 impl App {
     /// Stops every stage in the order of a frame's road.
-    fn stop(self, detector: JoinHandle<()>, goodbye: &CancellationToken, delivery: Delivery, runtime: &tokio::runtime::Runtime) {
+    fn stop(
+        self,
+        detector: JoinHandle<()>,
+        goodbye: &CancellationToken,
+        delivery: Delivery,
+        runtime: &tokio::runtime::Runtime,
+    ) {
         self.notifier.stopping();
         for capture in &self.captures {
             capture.stop();

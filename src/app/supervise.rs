@@ -31,7 +31,12 @@ struct Beats {
 
 impl App {
     /// Runs until a signal, the end of every camera, or the detector's failure.
-    pub(super) async fn supervise(&mut self, mut ears: Ears, delivery: &Delivery, reread: Reread) -> Result<(), AppError> {
+    pub(super) async fn supervise(
+        &mut self,
+        mut ears: Ears,
+        delivery: &Delivery,
+        reread: Reread,
+    ) -> Result<(), AppError> {
         let beats = self.register();
         let mut waiting: BTreeSet<String> = self.config.camera.keys().cloned().collect();
         let mut ready = false;
@@ -102,9 +107,8 @@ impl App {
             beats.delivery.beat(self.clock.now());
         }
         for (beat, capture) in beats.captures.iter().zip(&self.captures) {
-            // A file that was played to its end has no loop any more, and needs none.
-            let last = if capture.is_finished() { self.clock.now() } else { capture.heartbeat().last() };
-            beat.beat(last);
+            // A file that was played to its end owes no sign of life.
+            beat.beat(capture.heartbeat().last().unwrap_or(self.clock.now()));
         }
     }
 
@@ -132,7 +136,9 @@ impl App {
     /// SIGHUP: policy and log level change at once; anything else is refused as a whole.
     fn reload(&mut self, reread: &Reread) {
         self.notifier.reloading();
-        match reread().and_then(|new| reload::changes(&self.config, &new).map(|it| (new, it)).map_err(|e| e.to_string())) {
+        match reread()
+            .and_then(|new| reload::changes(&self.config, &new).map(|it| (new, it)).map_err(|e| e.to_string()))
+        {
             Ok((new, changes)) => {
                 if let Some(level) = &changes.level
                     && let Err(error) = self.log.set_level(level)

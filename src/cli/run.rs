@@ -23,7 +23,8 @@ pub fn run(cli: Cli) -> Exit {
             return Exit::Config;
         }
     };
-    let reread = Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
+    let reread =
+        Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
     match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
