@@ -189,6 +189,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let ears = Ears { reports, commands, detector, firsts };
     let outcome = runtime.block_on(app.supervise(ears, &delivery, reread));
     app.stop(thread, &goodbye, delivery, &runtime);
+    // A name that is still being looked up must not hold up the end; nothing durable is left to do.
+    runtime.shutdown_background();
     outcome
 }
 

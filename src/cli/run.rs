@@ -4,7 +4,7 @@ use super::{Cli, complain};
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::log;
+use crate::{lifecycle, log};
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
@@ -25,7 +25,7 @@ pub fn run(cli: Cli) -> Exit {
     };
     let reread =
         Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
-    match app::run(loaded.config, handle, reread) {
+    let exit = match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
             tracing::error!("{text}");
@@ -35,7 +35,8 @@ pub fn run(cli: Cli) -> Exit {
             tracing::error!("{text}");
             Exit::Failure
         }
-    }
+    };
+    lifecycle::end(exit)
 }
 
 /// OpenCV takes some settings from the process's environment alone, and the environment of a process with threads must
