@@ -66,7 +66,7 @@ impl Board {
     fn blind(&self) -> Vec<String> {
         let cameras = self.cameras();
         let blind = cameras.iter().filter(|(_, state)| state.picture != Picture::Seeing);
-        blind.map(|(id, state)| format!("{id} {:?}", state.picture)).collect()
+        blind.map(|(id, state)| format!("{id} {}", format!("{:?}", state.picture).to_lowercase())).collect()
     }
 
     /// One line for `systemctl status`.

@@ -25,11 +25,12 @@ impl Outlet for AppOutlet {
         let latency = stored.at.saturating_sub(event.ledger.captured);
         let (kind, class) = (event.event.as_str(), event.class.as_str());
         let latency = format!("{:.1}", latency.as_secs_f64() * 1e3);
+        let score = format!("{:.2}", event.score);
         if event.event.is_alert() {
-            tracing::warn!(camera = event.camera, event_id = %event.id, class, score = event.score,
+            tracing::warn!(camera = event.camera, event_id = %event.id, class, score,
                 latency_ms = latency, durable = stored.durable, "{kind}");
         } else {
-            tracing::info!(camera = event.camera, event_id = %event.id, class, score = event.score,
+            tracing::info!(camera = event.camera, event_id = %event.id, class, score,
                 latency_ms = latency, durable = stored.durable, "{kind}");
         }
     }

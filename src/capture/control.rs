@@ -144,6 +144,7 @@ impl Control {
                 tracing::warn!(camera, health = health.as_str(), detail, "camera sees nothing");
             }
             CameraHealth::Connecting | CameraHealth::Ok | CameraHealth::Ended => {
+                let detail = (!detail.is_empty()).then_some(detail);
                 tracing::info!(camera, health = health.as_str(), detail, "camera");
             }
         }
