@@ -121,8 +121,11 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
                 loaded.deviation,
                 begun.elapsed().as_secs_f64()
             );
-            // A wish that was refused is worth a look, unless the processor alone was wished for.
-            let verdict = if loaded.provider.contains("refused") { Verdict::Warn } else { Verdict::Pass };
+            // A wish that was refused is worth a look.
+            let refused = loaded.provider.contains("refused");
+            let verdict = if refused { Verdict::Warn } else { Verdict::Pass };
+            let text =
+                if refused { format!("{text}. Without a GPU, say so: model.providers = [\"cpu\"]") } else { text };
             let ready = (spec.frame, spec.pad);
             (Finding::new("model", verdict, text), Some((loaded.engine, ready.0, ready.1)))
         }
