@@ -135,7 +135,7 @@ async fn next(events: &mut EventLoop) -> Result<(String, Vec<u8>), Box<dyn Error
 
 fn show_state(state: &Value) {
     let text = |key: &str| state.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-    say("state", &format!("{}: picture {}, fall {}", text("camera"), text("picture"), text("fall")));
+    say("state", &format!("{}: {}, fall {}", text("camera"), text("health"), text("fall")));
 }
 
 /// Prints one event as it was received. True for an alert.

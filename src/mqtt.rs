@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-pub use telemetry::{CameraState, Facts, Fall, Picture, Telemetry};
+pub use telemetry::{CameraState, Facts, Fall, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

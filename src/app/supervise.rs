@@ -60,7 +60,7 @@ impl App {
                     if !matches!(report.health, CameraHealth::Connecting | CameraHealth::Ok) {
                         waiting.remove(&*report.camera);
                     }
-                    self.board.picture(&report.camera, report.health, &report.detail);
+                    self.board.set_health(&report.camera, report.health, &report.detail);
                     self.log_health(&report);
                 }
                 Some(camera) = ears.firsts.recv() => {

@@ -241,8 +241,10 @@ fn clock() -> Finding {
 mod cameras {
     use super::{Clock, Duration, Finding, Frame, Instant, Verdict};
     use crate::camera::{Grab, Opener as _, opencv};
+    use crate::capture::health::Judge;
     use crate::config::CameraConfig;
     use crate::frame::Size;
+    use crate::health::CameraHealth;
     use std::sync::mpsc;
 
     /// Pictures are watched for so long.
@@ -273,12 +275,16 @@ mod cameras {
         let opened = clock.now();
         let mut frame = Frame::new(size);
         let (mut pictures, begun) = (0u32, Instant::now());
+        // As in the daemon, without the time that a state must last there.
+        let mut judge = Judge::new(size, &config.mask, WATCH / 2, Duration::ZERO);
+        let mut health = CameraHealth::Connecting;
         while begun.elapsed() < WATCH {
             match stream.grab().map_err(|error| error.to_string())? {
                 Grab::End => break,
                 Grab::Picture { .. } => {
                     stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
                     pictures += 1;
+                    health = judge.look(&frame.pixels, stream.view(), clock.now());
                 }
             }
         }
@@ -288,11 +294,12 @@ mod cameras {
         let rate = stream.rate().unwrap_or(f64::from(pictures) / begun.elapsed().as_secs_f64());
         let light = frame.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / frame.pixels.len() as f64;
         let text = format!(
-            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255",
-            opened.as_secs_f64()
+            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255, {}",
+            opened.as_secs_f64(),
+            health.as_str()
         );
-        if light < 16.0 {
-            return Ok((Verdict::Warn, text + ": very dark — take off the cap, or switch on light or infrared"));
+        if health != CameraHealth::Ok {
+            return Ok((Verdict::Warn, format!("{text}: {}", health.mend())));
         }
         if rate < 7.5 {
             return Ok((Verdict::Warn, text + ": slow — raise the camera's frame rate to 15 for alerts in time"));
