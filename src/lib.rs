@@ -29,6 +29,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod preflight;
 pub mod probe;
 pub mod reload;
 pub mod replay;

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::frame::{Clock, Frame};
 use crate::model;
 use crate::mqtt;
+use crate::preflight;
 use crate::store::Store;
 use std::fmt;
 use std::path::Path;
@@ -62,13 +63,19 @@ pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
     let files = loaded.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
     let from = if files.is_empty() { "defaults and environment".to_owned() } else { files.join(", ") };
     say(Finding::new("configuration", Verdict::Pass, from));
+    let warnings = preflight::look(&loaded).warnings;
+    for warning in &warnings {
+        say(Finding::new("configuration", Verdict::Warn, warning.as_str()));
+    }
+    let unwise = if warnings.is_empty() { Verdict::Pass } else { Verdict::Warn };
     if arguments.prepare {
         // Loading the model builds what the provider needs; the line after it says how long that took.
         complain("preparing the execution provider; TensorRT takes minutes the first time");
     }
-    match run(&loaded.config, |finding| {
+    let worst = run(&loaded.config, |finding| {
         let _ = say(finding);
-    }) {
+    });
+    match worst.max(unwise) {
         Verdict::Pass => say("falld would see and tell."),
         Verdict::Warn => say("falld would see and tell; the warnings are worth a look."),
         Verdict::Fail => {
