@@ -19,6 +19,7 @@ use crate::config::{CameraConfig, Config};
 use crate::detector::{Detector, Failed, Input, Order};
 use crate::frame::{Clock, Size};
 use crate::health::Report;
+use crate::journal;
 use crate::lifecycle::heartbeat::Heartbeats;
 use crate::lifecycle::notify::{self, Notifier};
 use crate::lifecycle::{self, Signals};
@@ -104,6 +105,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
             "no camera is configured: add a section [camera.<id>] with a source, and see `falld doctor`",
         ));
     }
+    let (version, cameras) = (env!("CARGO_PKG_VERSION"), config.camera.len());
+    tracing::info!(MESSAGE_ID = journal::STARTED, version, commit = crate::cli::COMMIT, cameras, "started");
     let signals = lifecycle::listen().map_err(failed)?;
     let clock = Clock::start();
     let notifier = Arc::new(Notifier::new());
@@ -276,6 +279,6 @@ impl App {
             tracing::warn!("the broker did not take everything in time; what is left waits in the store");
         }
         drop(self.store);
-        tracing::info!("stopped");
+        tracing::info!(MESSAGE_ID = journal::STOPPED, "stopped");
     }
 }

@@ -17,6 +17,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// The commit that this program was built from, or `unknown`.
+pub const COMMIT: &str = match option_env!("FALLD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// The facts of this build, as `--version` shows them. `build.rs` asks git for the commit; a packager without git gives
 /// it as `FALLD_COMMIT`.
 pub fn build_facts() -> String {
@@ -28,7 +34,7 @@ pub fn build_facts() -> String {
     format!(
         "{}\ncommit:   {}\ntarget:   {}-{}\nprofile:  {}\nfeatures: {}",
         env!("CARGO_PKG_VERSION"),
-        option_env!("FALLD_COMMIT").unwrap_or("unknown"),
+        COMMIT,
         std::env::consts::ARCH,
         std::env::consts::OS,
         if cfg!(debug_assertions) { "debug" } else { "release" },
@@ -153,7 +159,8 @@ fn config_in(arguments: &[OsString]) -> Option<PathBuf> {
 
 /// The model that would run, as its manifest tells; a broken configuration leaves the default place.
 fn model_facts(config: Option<PathBuf>) -> String {
-    let folder = read_config(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
+    let folder =
+        read_config(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
     let Ok(bundle) = Bundle::read(&folder) else {
         return format!("\nmodel:    none that can be read in {}", folder.display());
     };

@@ -24,6 +24,7 @@ pub mod event;
 pub mod exit;
 pub mod frame;
 pub mod health;
+pub mod journal;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;

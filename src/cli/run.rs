@@ -4,6 +4,7 @@ use super::{Cli, complain};
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::journal::FAILED;
 use crate::log;
 use crate::preflight::{self, Outlook};
 
@@ -27,7 +28,7 @@ pub fn run(cli: Cli) -> Exit {
     let outlook = preflight::look(&loaded);
     warn(&outlook);
     if let Some(problem) = &outlook.problem {
-        tracing::error!("{problem}");
+        tracing::error!(MESSAGE_ID = FAILED, "{problem}");
         return Exit::Config;
     }
     let reread = Box::new(move || {
@@ -38,11 +39,11 @@ pub fn run(cli: Cli) -> Exit {
     match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Config
         }
         Err(AppError::Failed(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Failure
         }
     }

@@ -242,7 +242,13 @@ impl Check<'_> {
             self.refuse("mqtt.host", "", "the port has a key of its own", mend);
         }
         self.range("mqtt.port", mqtt.port.into(), (1.0, true), 65535.0, "");
-        self.range("mqtt.keep_alive_s", mqtt.keep_alive_s.into(), (LEAST_KEEP_ALIVE_S.into(), true), 65535.0, " seconds");
+        self.range(
+            "mqtt.keep_alive_s",
+            mqtt.keep_alive_s.into(),
+            (LEAST_KEEP_ALIVE_S.into(), true),
+            65535.0,
+            " seconds",
+        );
         self.range("mqtt.session_expiry_s", mqtt.session_expiry_s.into(), (1.0, true), u32::MAX.into(), " seconds");
         let base = mqtt.base.as_str();
         let stray = base.is_empty() || base.starts_with(['/', '$']) || base.ends_with('/') || base.contains("//");
