@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::{Child, Command};
 
+#[allow(clippy::print_stderr, reason = "its thread has nobody else to tell of an error")]
 #[path = "../tests/support/embedded.rs"]
 mod embedded;
 

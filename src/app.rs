@@ -12,7 +12,6 @@ mod board;
 mod outlet;
 mod supervise;
 
-use crate::camera;
 use crate::capture::{Capture, Outlets, Plan};
 use crate::classifier::ClassifierError;
 use crate::config::{CameraConfig, Config};
@@ -227,7 +226,7 @@ fn captures(
 
 #[cfg(feature = "opencv")]
 fn openers(camera: &CameraConfig, size: Size, pad: u8) -> Result<crate::capture::Openers, AppError> {
-    let opener = camera::opencv::Opener::new(camera, size, pad);
+    let opener = crate::camera::opencv::Opener::new(camera, size, pad);
     // Clones share what was learned about the camera.
     Ok(Box::new(move || Box::new(opener.clone())))
 }

@@ -6,7 +6,7 @@
 use crate::cli::{Cli, DoctorArgs, complain, say};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::frame::{Clock, Frame};
+use crate::frame::Frame;
 use crate::model;
 use crate::mqtt;
 use crate::preflight;
@@ -246,11 +246,11 @@ fn clock() -> Finding {
 
 #[cfg(feature = "opencv")]
 mod cameras {
-    use super::{Clock, Duration, Finding, Frame, Instant, Verdict};
+    use super::{Duration, Finding, Frame, Instant, Verdict};
     use crate::camera::{Grab, Opener as _, opencv};
     use crate::capture::health::Judge;
     use crate::config::CameraConfig;
-    use crate::frame::Size;
+    use crate::frame::{Clock, Size};
     use crate::health::CameraHealth;
     use std::sync::mpsc;
 
