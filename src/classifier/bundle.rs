@@ -40,6 +40,15 @@ fn refuse<T>(text: String) -> Result<T, ClassifierError> {
 impl Bundle {
     /// Reads and checks the bundle in `folder`. Costs one read of both networks.
     pub fn open(folder: &Path) -> Result<Self, ClassifierError> {
+        let bundle = Self::read(folder)?;
+        for network in [&bundle.manifest.encoder, &bundle.manifest.head] {
+            check_file(&folder.join(&network.file), network)?;
+        }
+        Ok(bundle)
+    }
+
+    /// Reads and checks the manifest in `folder` alone: what the networks beside it should be, not whether they are.
+    pub fn read(folder: &Path) -> Result<Self, ClassifierError> {
         let path = folder.join("manifest.json");
         let text = std::fs::read_to_string(&path).map_err(|error| {
             ClassifierError::Bundle(format!(
@@ -54,9 +63,6 @@ impl Bundle {
             ))
         })?;
         let spec = spec::check(&manifest, &path)?;
-        for network in [&manifest.encoder, &manifest.head] {
-            check_file(&folder.join(&network.file), network)?;
-        }
         Ok(Self { folder: folder.to_owned(), manifest, spec })
     }
 }

@@ -4,7 +4,9 @@ use super::{Cli, complain};
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::journal::FAILED;
 use crate::log;
+use crate::preflight::{self, Outlook};
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
@@ -23,18 +25,34 @@ pub fn run(cli: Cli) -> Exit {
             return Exit::Config;
         }
     };
-    let reread =
-        Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
+    let outlook = preflight::look(&loaded);
+    warn(&outlook);
+    if let Some(problem) = &outlook.problem {
+        tracing::error!(MESSAGE_ID = FAILED, "{problem}");
+        return Exit::Config;
+    }
+    let reread = Box::new(move || {
+        let loaded = cli.read_config().map_err(|problems| problems.to_string())?;
+        warn(&preflight::look(&loaded));
+        Ok(loaded.config)
+    });
     match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Config
         }
         Err(AppError::Failed(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Failure
         }
+    }
+}
+
+/// Notes are for `check`: what they say of the model, `app` finds out for itself.
+fn warn(outlook: &Outlook) {
+    for warning in &outlook.warnings {
+        tracing::warn!("{warning}");
     }
 }
 
