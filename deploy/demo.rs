@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::{Child, Command};
 
+#[allow(clippy::print_stderr, reason = "its thread has nobody else to tell of an error")]
 #[path = "../tests/support/embedded.rs"]
 mod embedded;
 
@@ -135,7 +136,7 @@ async fn next(events: &mut EventLoop) -> Result<(String, Vec<u8>), Box<dyn Error
 
 fn show_state(state: &Value) {
     let text = |key: &str| state.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-    say("state", &format!("{}: picture {}, fall {}", text("camera"), text("picture"), text("fall")));
+    say("state", &format!("{}: {}, fall {}", text("camera"), text("health"), text("fall")));
 }
 
 /// Prints one event as it was received. True for an alert.

@@ -12,13 +12,13 @@ mod board;
 mod outlet;
 mod supervise;
 
-use crate::camera;
 use crate::capture::{Capture, Outlets, Plan};
 use crate::classifier::ClassifierError;
 use crate::config::{CameraConfig, Config};
 use crate::detector::{Detector, Failed, Input, Order};
 use crate::frame::{Clock, Size};
 use crate::health::Report;
+use crate::journal;
 use crate::lifecycle::heartbeat::Heartbeats;
 use crate::lifecycle::notify::{self, Notifier};
 use crate::lifecycle::{self, Signals};
@@ -104,6 +104,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
             "no camera is configured: add a section [camera.<id>] with a source, and see `falld doctor`",
         ));
     }
+    let (version, cameras) = (env!("CARGO_PKG_VERSION"), config.camera.len());
+    tracing::info!(MESSAGE_ID = journal::STARTED, version, commit = crate::cli::COMMIT, cameras, "started");
     let signals = lifecycle::listen().map_err(failed)?;
     let clock = Clock::start();
     let notifier = Arc::new(Notifier::new());
@@ -226,7 +228,7 @@ fn captures(
 
 #[cfg(feature = "opencv")]
 fn openers(camera: &CameraConfig, size: Size, pad: u8) -> Result<crate::capture::Openers, AppError> {
-    let opener = camera::opencv::Opener::new(camera, size, pad);
+    let opener = crate::camera::opencv::Opener::new(camera, size, pad);
     // Clones share what was learned about the camera.
     Ok(Box::new(move || Box::new(opener.clone())))
 }
@@ -278,6 +280,6 @@ impl App {
             tracing::warn!("the broker did not take everything in time; what is left waits in the store");
         }
         drop(self.store);
-        tracing::info!("stopped");
+        tracing::info!(MESSAGE_ID = journal::STOPPED, "stopped");
     }
 }

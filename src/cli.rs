@@ -5,16 +5,26 @@ pub mod doctor;
 pub mod replay;
 pub mod run;
 
+use crate::classifier::bundle::Bundle;
+use crate::config::ModelConfig;
 use crate::config::load::{DEFAULT_PATH, Loaded, load};
 use crate::config::problem::Problems;
 use crate::exit::Exit;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The facts of this build, as `--version` shows them. The packager sets `FALLD_COMMIT` to the commit it built.
+/// The commit that this program was built from, or `unknown`.
+pub const COMMIT: &str = match option_env!("FALLD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// The facts of this build, as `--version` shows them. `build.rs` asks git for the commit; a packager without git gives
+/// it as `FALLD_COMMIT`.
 pub fn build_facts() -> String {
     let features: Vec<&str> = [("opencv", cfg!(feature = "opencv")), ("ort", cfg!(feature = "ort"))]
         .iter()
@@ -24,7 +34,7 @@ pub fn build_facts() -> String {
     format!(
         "{}\ncommit:   {}\ntarget:   {}-{}\nprofile:  {}\nfeatures: {}",
         env!("CARGO_PKG_VERSION"),
-        option_env!("FALLD_COMMIT").unwrap_or("unknown"),
+        COMMIT,
         std::env::consts::ARCH,
         std::env::consts::OS,
         if cfg!(debug_assertions) { "debug" } else { "release" },
@@ -99,7 +109,14 @@ impl Cli {
     /// Reads the command line. `Err` holds how to exit when everything that was asked has been printed, or nothing made
     /// sense.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
-        Self::try_parse_from(arguments).map_err(|error| {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            if error.kind() == ErrorKind::DisplayVersion {
+                let text = error.to_string();
+                // `-V` is for scripts: one line.
+                let model = text.contains("commit:").then(|| model_facts(config_in(&arguments)));
+                return say(format_args!("{}{}", text.trim_end(), model.unwrap_or_default()));
+            }
             // Nobody is left to be told if the terminal is gone.
             let _ = error.print();
             if error.use_stderr() { Exit::Usage } else { Exit::Ok }
@@ -108,8 +125,7 @@ impl Cli {
 
     /// Loads and checks the configuration.
     pub fn read_config(&self) -> Result<Loaded, Problems> {
-        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-        load(path, self.config.is_some(), std::env::vars_os())
+        read_config(self.config.as_deref())
     }
 
     /// Loads and checks the configuration. On failure everything has been said on standard error.
@@ -121,6 +137,36 @@ impl Cli {
             Exit::Config
         })
     }
+}
+
+fn read_config(path: Option<&Path>) -> Result<Loaded, Problems> {
+    load(path.unwrap_or(Path::new(DEFAULT_PATH)), path.is_some(), std::env::vars_os())
+}
+
+/// The configuration file that the arguments name; they need make no sense otherwise.
+fn config_in(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" {
+            return arguments.next().map(PathBuf::from);
+        }
+        if let Some(path) = argument.to_str().and_then(|text| text.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    None
+}
+
+/// The model that would run, as its manifest tells; a broken configuration leaves the default place.
+fn model_facts(config: Option<PathBuf>) -> String {
+    let folder =
+        read_config(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
+    let Ok(bundle) = Bundle::read(&folder) else {
+        return format!("\nmodel:    none that can be read in {}", folder.display());
+    };
+    let spec = bundle.spec;
+    let sha256 = spec.sha256.get(..12).unwrap_or(&spec.sha256);
+    format!("\nmodel:    {} {} ({}), sha256 {sha256}, in {}", spec.name, spec.version, spec.precision, folder.display())
 }
 
 /// Says something on standard error.

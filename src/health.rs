@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Whether a camera gives pictures that can be judged. None of these is ever a fall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CameraHealth {
     /// No picture has come yet since the start.
+    #[default]
     Connecting,
     /// Pictures come and show something.
     Ok,
@@ -25,6 +26,10 @@ pub enum CameraHealth {
 }
 
 impl CameraHealth {
+    /// Every state, for schemas and manuals.
+    pub const ALL: [Self; 7] =
+        [Self::Connecting, Self::Ok, Self::Lost, Self::Frozen, Self::Dark, Self::Covered, Self::Ended];
+
     /// The state as it stands in payloads, logs and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +40,19 @@ impl CameraHealth {
             Self::Dark => "dark",
             Self::Covered => "covered",
             Self::Ended => "ended",
+        }
+    }
+
+    /// What helps, in words for a person; empty where nothing needs help.
+    pub const fn mend(self) -> &'static str {
+        match self {
+            Self::Connecting | Self::Ok | Self::Ended => "",
+            Self::Lost => "check its power, cable and address; it is opened anew by itself",
+            Self::Frozen => {
+                "the same picture again and again: it is opened anew; if that does not help, restart the camera"
+            }
+            Self::Dark => "too dark to see anybody: give light, or a camera with infrared",
+            Self::Covered => "light but featureless: look whether something hangs before the lens",
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The log: to journald with structured fields when the service manager reads it, else to standard error.
 //!
 //! Log changes, not conditions: a camera that stays away is one line. Fields become journal fields in capitals without
-//! a prefix (`camera = "bed"` is `CAMERA=bed`), so `journalctl -t falld CAMERA=bed` finds them.
+//! a prefix (`camera = "bed"` is `CAMERA=bed`), so `journalctl -t falld CAMERA=bed` finds them. Transitions carry a
+//! MESSAGE_ID of [`crate::journal`], which standard error leaves out.
 
 use crate::config::check::check_level;
 use std::io::{self, IsTerminal};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -75,7 +77,15 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    fmt::layer().compact().with_writer(io::stderr).with_ansi(colours)
+    fmt::layer().compact().with_writer(io::stderr).with_ansi(colours).fmt_fields(debug_fn(|out, field, value| {
+        match field.name() {
+            "message" => write!(out, "{value:?}"),
+            "MESSAGE_ID" => Ok(()),
+            // Where a record of the `log` crate comes from; its target says as much.
+            name if name.starts_with("log.") => Ok(()),
+            name => write!(out, " {}={value:?}", name.trim_start_matches("r#")),
+        }
+    }))
 }
 
 /// True if standard error is journald's: `JOURNAL_STREAM` names its device and inode. A variable inherited by a process

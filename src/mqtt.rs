@@ -28,15 +28,16 @@ use crate::metrics::Metrics;
 use crate::store::Outbox;
 pub use command::{Command, Order, parse as parse_command};
 use driver::Driver;
-use link::{LEAST_KEEP_ALIVE_S, Link};
+pub use link::LEAST_KEEP_ALIVE_S;
+use link::Link;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-pub use telemetry::{CameraState, Facts, Fall, Picture, Telemetry};
+pub use telemetry::{CameraState, Facts, Fall, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -162,9 +163,8 @@ impl Progress {
 
 /// Starts delivery on the current tokio runtime. Fails only on a configuration that cannot work.
 pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
-    for warning in check(&parts.config, &parts.device)? {
-        tracing::warn!("{warning}");
-    }
+    // What is merely unwise was said before the start; see `preflight`.
+    let _warnings = check(&parts.config, &parts.device)?;
     let topics = Topics::new(&parts.config.base, &parts.device);
     // Small on purpose: a flood of messages waits in the socket, not in our memory.
     let (sender, events) = mpsc::channel(64);
@@ -206,6 +206,9 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
     ];
     for (key, path) in secrets {
         let Some(path) = path else { continue };
+        if is_credential(path) {
+            continue;
+        }
         let Ok(metadata) = std::fs::metadata(path) else { continue };
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -220,6 +223,13 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
         warnings.push(format!("mqtt.host = {}: the password travels unencrypted; set mqtt.tls", config.host));
     }
     Ok(warnings)
+}
+
+/// True for one of systemd's credentials. They are guarded by their folder and by access lists, which show as group
+/// rights.
+pub(crate) fn is_credential(path: &Path) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
+    folder.is_some_and(|folder| path.starts_with(folder)) || path.starts_with("/run/credentials")
 }
 
 /// Connects once under another client id and disconnects: for `doctor`. Gives the time it took.

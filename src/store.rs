@@ -22,6 +22,7 @@ mod worker;
 use crate::config::StoreConfig;
 use crate::event::Event;
 use crate::frame::{Clock, Moment};
+use crate::journal;
 use crate::metrics::Metrics;
 pub use error::StoreError;
 use open::Opened;
@@ -307,7 +308,7 @@ impl Shared {
         if !self.degraded.swap(true, Ordering::Relaxed) {
             self.metrics.store_degraded.set(1);
             tracing::error!(
-                store = %self.path.display(), %error,
+                MESSAGE_ID = journal::STORE_DEGRADED, store = %self.path.display(), %error,
                 "the store cannot be written: events are published from memory and would not survive a crash; \
                  free space or make the file writable, falld tries again by itself"
             );
@@ -317,7 +318,9 @@ impl Shared {
     fn recovered(&self) {
         if self.degraded.swap(false, Ordering::Relaxed) {
             self.metrics.store_degraded.set(0);
-            tracing::info!(store = %self.path.display(), "the store can be written again");
+            tracing::info!(
+                MESSAGE_ID = journal::STORE_RECOVERED, store = %self.path.display(), "the store can be written again"
+            );
         }
     }
 }

@@ -11,7 +11,8 @@ mod support {
 
 use falld::event::{Class, Event, EventType, Ledger};
 use falld::frame::Clock;
-use falld::mqtt::{CameraState, Fall, Picture, parse_command};
+use falld::health::CameraHealth;
+use falld::mqtt::{CameraState, Fall, parse_command};
 use falld::store::Context;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
@@ -56,7 +57,7 @@ async fn everything_published_fits_its_schema() {
     let mosquitto = Mosquitto::start(folder.path(), OPEN);
     let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/#").await;
     let falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
-    let mut state = CameraState { picture: Picture::Seeing, ..CameraState::default() };
+    let mut state = CameraState { health: CameraHealth::Ok, ..CameraState::default() };
     falld.telemetry.set_state("bed", state.clone());
     state.fall = Fall::Down;
     state.detail = Some("ünlit".into());
@@ -93,6 +94,22 @@ async fn everything_published_fits_its_schema() {
 }
 
 #[test]
+fn every_health_of_a_camera_fits_the_schema_and_no_other_word_does() {
+    let validator = validator("state");
+    let mut state = serde_json::to_value(CameraState::default()).unwrap();
+    let facts = json!({"schema": 1, "device": "house", "camera": "bed", "since": "2026-11-24T07:00:00.000Z"});
+    state.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+    assert_eq!(state["health"], "connecting");
+    for health in CameraHealth::ALL {
+        state["health"] = serde_json::to_value(health).unwrap();
+        assert_eq!(state["health"], health.as_str());
+        assert!(validator.is_valid(&state), "{state}");
+    }
+    state["health"] = "seeing".into();
+    assert!(!validator.is_valid(&state));
+}
+
+#[test]
 fn the_command_schema_and_the_parser_agree() {
     let schema = validator("command");
     let id = Uuid::now_v7().to_string();
@@ -124,7 +141,7 @@ async fn status_says_who_is_there() {
     let mut subscriber = Subscriber::new(mosquitto.port, status).await;
     let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
     assert_eq!(subscriber.next().await.payload, "online");
-    falld.telemetry.set_state("bed", CameraState { picture: Picture::Seeing, ..CameraState::default() });
+    falld.telemetry.set_state("bed", CameraState { health: CameraHealth::Ok, ..CameraState::default() });
 
     // The road breaks: the broker says it; falld comes back and says so.
     road.set(Mode::Closed);
@@ -135,7 +152,7 @@ async fn status_says_who_is_there() {
     // Whoever comes late finds everything.
     let mut late = Subscriber::new(mosquitto.port, "falld/house/#").await;
     let state = on(&mut late, "falld/house/bed/state").await;
-    assert!(state.retain && value(&state)["picture"] == "seeing");
+    assert!(state.retain && value(&state)["health"] == "ok");
 
     falld.stop().await;
     assert_eq!(subscriber.next().await.payload, "offline");

@@ -4,7 +4,7 @@ use crate::detector::Shown;
 use crate::event::policy::State;
 use crate::health::CameraHealth;
 use crate::metrics::serve::Health;
-use crate::mqtt::{CameraState, Fall, Picture, Telemetry};
+use crate::mqtt::{CameraState, Fall, Telemetry};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,9 +37,9 @@ impl Board {
     }
 
     /// A capture's word on its pictures.
-    pub(super) fn picture(&self, camera: &str, health: CameraHealth, detail: &str) {
+    pub(super) fn set_health(&self, camera: &str, health: CameraHealth, detail: &str) {
         self.change(camera, |state| {
-            state.picture = picture(health);
+            state.health = health;
             state.detail = (!detail.is_empty()).then(|| detail.to_owned());
         });
     }
@@ -62,11 +62,11 @@ impl Board {
         });
     }
 
-    /// Cameras that do not see, with the reason.
+    /// Cameras that cannot be judged, with the reason.
     fn blind(&self) -> Vec<String> {
         let cameras = self.cameras();
-        let blind = cameras.iter().filter(|(_, state)| state.picture != Picture::Seeing);
-        blind.map(|(id, state)| format!("{id} {}", format!("{:?}", state.picture).to_lowercase())).collect()
+        let blind = cameras.iter().filter(|(_, state)| state.health != CameraHealth::Ok);
+        blind.map(|(id, state)| format!("{id} {}", state.health.as_str())).collect()
     }
 
     /// One line for `systemctl status`.
@@ -74,26 +74,15 @@ impl Board {
         let total = self.cameras().len();
         let blind = self.blind();
         if blind.is_empty() {
-            format!("{total} of {total} cameras seeing")
+            format!("{total} of {total} cameras ok")
         } else {
-            format!("{} of {total} cameras seeing; {}", total - blind.len(), blind.join(", "))
+            format!("{} of {total} cameras ok; {}", total - blind.len(), blind.join(", "))
         }
     }
 
-    /// Healthy while every camera sees.
+    /// Healthy while every camera is ok.
     pub(super) fn health(&self) -> Health {
         let summary = self.summary();
         if self.blind().is_empty() { Ok(summary) } else { Err(summary) }
-    }
-}
-
-fn picture(health: CameraHealth) -> Picture {
-    match health {
-        CameraHealth::Connecting => Picture::Starting,
-        CameraHealth::Ok => Picture::Seeing,
-        CameraHealth::Lost | CameraHealth::Ended => Picture::Lost,
-        CameraHealth::Frozen => Picture::Frozen,
-        CameraHealth::Dark => Picture::Dark,
-        CameraHealth::Covered => Picture::Covered,
     }
 }

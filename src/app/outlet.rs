@@ -2,7 +2,8 @@
 
 use super::board::Board;
 use crate::detector::{Outlet, Shown};
-use crate::event::Event;
+use crate::event::{Event, EventType};
+use crate::journal;
 use crate::store::{Context, Recorder};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -24,14 +25,21 @@ impl Outlet for AppOutlet {
         let stored = self.recorder.append(&event, &self.context);
         let latency = stored.at.saturating_sub(event.ledger.captured);
         let (kind, class) = (event.event.as_str(), event.class.as_str());
-        let latency = format!("{:.1}", latency.as_secs_f64() * 1e3);
-        let score = format!("{:.2}", event.score);
-        if event.event.is_alert() {
-            tracing::warn!(camera = event.camera, event_id = %event.id, class, score,
-                latency_ms = latency, durable = stored.durable, "{kind}");
-        } else {
-            tracing::info!(camera = event.camera, event_id = %event.id, class, score,
-                latency_ms = latency, durable = stored.durable, "{kind}");
+        let (camera, event_id, durable) = (&*event.camera, event.id, stored.durable);
+        let score = format!("{:.3}", event.score);
+        let latency_ms = format!("{:.1}", latency.as_secs_f64() * 1e3);
+        match event.event {
+            EventType::Fall | EventType::LongLie | EventType::Climb => tracing::warn!(
+                MESSAGE_ID = journal::ALERT_RAISED,
+                camera, %event_id, class, %score, %latency_ms, durable, r#type = kind, "alert raised: {kind}"
+            ),
+            EventType::Recovered => tracing::info!(
+                MESSAGE_ID = journal::RECOVERED,
+                camera, %event_id, class, %score, %latency_ms, durable, r#type = kind, "{kind}"
+            ),
+            EventType::ClimbEnded | EventType::Acknowledged | EventType::Test => tracing::info!(
+                camera, %event_id, class, %score, %latency_ms, durable, r#type = kind, "{kind}"
+            ),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::{App, AppError, Ears, Reread, failed};
 use crate::detector::Order;
 use crate::frame::Moment;
-use crate::health::{CameraHealth, Report};
+use crate::health::CameraHealth;
+use crate::journal;
 use crate::lifecycle::heartbeat::Heartbeat;
 use crate::mqtt::{self, Command, Delivery};
 use crate::reload;
@@ -60,8 +61,7 @@ impl App {
                     if !matches!(report.health, CameraHealth::Connecting | CameraHealth::Ok) {
                         waiting.remove(&*report.camera);
                     }
-                    self.board.picture(&report.camera, report.health, &report.detail);
-                    self.log_health(&report);
+                    self.board.set_health(&report.camera, report.health, &report.detail);
                 }
                 Some(camera) = ears.firsts.recv() => {
                     waiting.remove(&camera);
@@ -78,7 +78,7 @@ impl App {
             if !ready && waiting.is_empty() {
                 ready = true;
                 let summary = self.board.summary();
-                tracing::info!(summary, "ready");
+                tracing::info!(MESSAGE_ID = journal::READY, summary, "ready");
                 self.notifier.ready(&summary);
             }
         }
@@ -110,10 +110,6 @@ impl App {
             // A file that was played to its end owes no sign of life.
             beat.beat(capture.heartbeat().last().unwrap_or(self.clock.now()));
         }
-    }
-
-    fn log_health(&self, report: &Report) {
-        tracing::debug!(camera = &*report.camera, health = report.health.as_str(), "camera changed");
     }
 
     fn command(&self, command: Command) {
@@ -150,10 +146,15 @@ impl App {
                 if let Some(policy) = changes.policy {
                     self.order(Order::Configure(policy));
                 }
-                tracing::info!(changed = changes.keys.join(", "), "configuration read again");
+                let changed = changes.keys.join(", ");
+                tracing::info!(MESSAGE_ID = journal::RELOADED, changed, "configuration read again");
                 self.config = new;
             }
-            Err(error) => tracing::error!(%error, "the reload was refused; the old configuration holds"),
+            Err(error) => tracing::error!(
+                MESSAGE_ID = journal::RELOAD_REFUSED,
+                %error,
+                "the reload was refused; the old configuration holds"
+            ),
         }
         // A reload before the first score must not tell systemd that falld is at work.
         if ready {

@@ -226,6 +226,14 @@ fn masked_values(text: &str, key: &str) -> String {
     out
 }
 
+/// Why two RTSP cameras of one process must agree.
+pub const ONE_TRANSPORT: &str = "OpenCV knows one RTSP transport a process";
+
+/// The transport that OpenCV's FFmpeg is to use for this camera; none if it opens no RTSP address by itself.
+pub fn transport(config: &CameraConfig) -> Option<RtspTransport> {
+    matches!(Source::parse(config), Ok(Source::Url(url)) if url.starts_with("rtsp")).then_some(config.transport)
+}
+
 /// Environment variables that OpenCV should find for these cameras, or why the cameras cannot live in one process.
 ///
 /// OpenCV takes these settings from the process's environment alone, and changing the environment of a process with
@@ -236,13 +244,13 @@ pub fn environment<'a>(
 ) -> Result<Vec<(&'static str, String)>, String> {
     let (mut tcp, mut udp, mut devices) = (None, None, None::<f64>);
     for (id, config) in cameras {
-        match Source::parse(config) {
-            Ok(Source::Url(url)) if url.starts_with("rtsp") => match config.transport {
-                RtspTransport::Tcp => tcp = Some(id),
-                RtspTransport::Udp => udp = Some(id),
-            },
-            Ok(Source::Device(_)) => devices = Some(devices.unwrap_or(1.0).max(config.read_timeout_s)),
-            _ => {}
+        match transport(config) {
+            Some(RtspTransport::Tcp) => tcp = Some(id),
+            Some(RtspTransport::Udp) => udp = Some(id),
+            None => {}
+        }
+        if let Ok(Source::Device(_)) = Source::parse(config) {
+            devices = Some(devices.unwrap_or(1.0).max(config.read_timeout_s));
         }
     }
     // FFmpeg writes a line to stderr for each damaged packet; what matters is told in our own words, once.
@@ -250,9 +258,8 @@ pub fn environment<'a>(
     match (tcp, udp) {
         (Some(tcp), Some(udp)) => {
             return Err(format!(
-                "camera.{udp}.transport = \"udp\" beside camera.{tcp}.transport = \"tcp\": OpenCV knows one RTSP \
-                 transport a process. Give both the same, or write camera.{udp}.source = \
-                 \"preset:rtsp?transport=udp&url=rtsp://…\""
+                "camera.{udp}.transport = \"udp\" beside camera.{tcp}.transport = \"tcp\": {ONE_TRANSPORT}. Give both \
+                 the same, or write camera.{udp}.source = \"preset:rtsp?transport=udp&url=rtsp://…\""
             ));
         }
         // Without the variable OpenCV prefers TCP by itself.

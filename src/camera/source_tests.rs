@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use super::*;
 use proptest::prelude::*;
 

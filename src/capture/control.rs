@@ -9,6 +9,7 @@ use super::{Outlets, Plan};
 use crate::cadence::Cadence;
 use crate::frame::{Frame, Moment, Size};
 use crate::health::{CameraHealth, Report};
+use crate::journal::CAMERA_HEALTH;
 use crate::metrics::DropReason;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -138,14 +139,14 @@ impl Control {
             return;
         }
         self.outlets.metrics.blind.set(i64::from(health != CameraHealth::Ok));
-        let camera = &*self.camera;
+        let (camera, word) = (&*self.camera, health.as_str());
         match health {
             CameraHealth::Lost | CameraHealth::Frozen | CameraHealth::Dark | CameraHealth::Covered => {
-                tracing::warn!(camera, health = health.as_str(), detail, "camera sees nothing");
+                tracing::warn!(MESSAGE_ID = CAMERA_HEALTH, camera, health = word, detail, "camera {word}");
             }
             CameraHealth::Connecting | CameraHealth::Ok | CameraHealth::Ended => {
                 let detail = (!detail.is_empty()).then_some(detail);
-                tracing::info!(camera, health = health.as_str(), detail, "camera");
+                tracing::info!(MESSAGE_ID = CAMERA_HEALTH, camera, health = word, detail, "camera {word}");
             }
         }
         let report = Report {

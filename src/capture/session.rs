@@ -199,7 +199,7 @@ impl Session {
             self.enter(Call::Own);
             (frame.tick, frame.captured) = (tick, captured);
             let health = self.judge.look(&frame.pixels, stream.view(), captured);
-            frame = match self.control.deliver(self.generation, frame, health, detail(health)) {
+            frame = match self.control.deliver(self.generation, frame, health, health.mend()) {
                 Some(frame) => frame,
                 None => return Ok(End::Stopped),
             };
@@ -243,17 +243,6 @@ impl Drop for LastWord {
             None => (End::failed(CameraError::Lost("the capture thread panicked".into())), None),
         };
         self.control.finish(self.generation, end, judge);
-    }
-}
-
-const fn detail(health: CameraHealth) -> &'static str {
-    match health {
-        CameraHealth::Frozen => {
-            "the same picture again and again: it is opened anew; if that does not help, restart the camera"
-        }
-        CameraHealth::Dark => "too dark to see anybody: give light, or a camera with infrared",
-        CameraHealth::Covered => "light but featureless: look whether something hangs before the lens",
-        _ => "",
     }
 }
 

@@ -1,8 +1,11 @@
 //! `falld check`: says everything that is wrong with the configuration, or prints what holds.
+//!
+//! What is merely unwise, or stands outside the configuration, goes to standard error beside it.
 
 use super::{Cli, complain, say};
 use crate::config::load::Loaded;
 use crate::exit::Exit;
+use crate::preflight;
 
 /// Checks and prints. The output is TOML that loads to the same configuration, but for the masked secrets.
 pub fn check(cli: &Cli) -> Exit {
@@ -11,7 +14,18 @@ pub fn check(cli: &Cli) -> Exit {
         Err(exit) => return exit,
     };
     if loaded.config.camera.is_empty() {
-        complain("falld: no camera is configured: nothing would be watched; add [camera.<id>] with a source");
+        complain("falld: note: no camera is configured: nothing would be watched; add [camera.<id>] with a source");
+    }
+    let outlook = preflight::look(&loaded);
+    for note in &outlook.notes {
+        complain(format_args!("falld: note: {note}"));
+    }
+    for warning in &outlook.warnings {
+        complain(format_args!("falld: warning: {warning}"));
+    }
+    if let Some(problem) = &outlook.problem {
+        complain(format_args!("falld: {problem}"));
+        return Exit::Config;
     }
     say(format_args!("{}\n{}", origins(&loaded), loaded.effective().trim_end()))
 }

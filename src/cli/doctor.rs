@@ -6,9 +6,10 @@
 use crate::cli::{Cli, DoctorArgs, complain, say};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::frame::{Clock, Frame};
+use crate::frame::Frame;
 use crate::model;
 use crate::mqtt;
+use crate::preflight;
 use crate::store::Store;
 use std::fmt;
 use std::path::Path;
@@ -62,13 +63,19 @@ pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
     let files = loaded.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
     let from = if files.is_empty() { "defaults and environment".to_owned() } else { files.join(", ") };
     say(Finding::new("configuration", Verdict::Pass, from));
+    let warnings = preflight::look(&loaded).warnings;
+    for warning in &warnings {
+        say(Finding::new("configuration", Verdict::Warn, warning.as_str()));
+    }
+    let unwise = if warnings.is_empty() { Verdict::Pass } else { Verdict::Warn };
     if arguments.prepare {
         // Loading the model builds what the provider needs; the line after it says how long that took.
         complain("preparing the execution provider; TensorRT takes minutes the first time");
     }
-    match run(&loaded.config, |finding| {
+    let worst = run(&loaded.config, |finding| {
         let _ = say(finding);
-    }) {
+    });
+    match worst.max(unwise) {
         Verdict::Pass => say("falld would see and tell."),
         Verdict::Warn => say("falld would see and tell; the warnings are worth a look."),
         Verdict::Fail => {
@@ -121,8 +128,11 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
                 loaded.deviation,
                 begun.elapsed().as_secs_f64()
             );
-            // A wish that was refused is worth a look, unless the processor alone was wished for.
-            let verdict = if loaded.provider.contains("refused") { Verdict::Warn } else { Verdict::Pass };
+            // A wish that was refused is worth a look.
+            let refused = loaded.provider.contains("refused");
+            let verdict = if refused { Verdict::Warn } else { Verdict::Pass };
+            let text =
+                if refused { format!("{text}. Without a GPU, say so: model.providers = [\"cpu\"]") } else { text };
             let ready = (spec.frame, spec.pad);
             (Finding::new("model", verdict, text), Some((loaded.engine, ready.0, ready.1)))
         }
@@ -239,10 +249,12 @@ fn clock() -> Finding {
 
 #[cfg(feature = "opencv")]
 mod cameras {
-    use super::{Clock, Duration, Finding, Frame, Instant, Verdict};
+    use super::{Duration, Finding, Frame, Instant, Verdict};
     use crate::camera::{Grab, Opener as _, opencv};
+    use crate::capture::health::Judge;
     use crate::config::CameraConfig;
-    use crate::frame::Size;
+    use crate::frame::{Clock, Size};
+    use crate::health::CameraHealth;
     use std::sync::mpsc;
 
     /// Pictures are watched for so long.
@@ -273,12 +285,16 @@ mod cameras {
         let opened = clock.now();
         let mut frame = Frame::new(size);
         let (mut pictures, begun) = (0u32, Instant::now());
+        // As in the daemon, without the time that a state must last there.
+        let mut judge = Judge::new(size, &config.mask, WATCH / 2, Duration::ZERO);
+        let mut health = CameraHealth::Connecting;
         while begun.elapsed() < WATCH {
             match stream.grab().map_err(|error| error.to_string())? {
                 Grab::End => break,
                 Grab::Picture { .. } => {
                     stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
                     pictures += 1;
+                    health = judge.look(&frame.pixels, stream.view(), clock.now());
                 }
             }
         }
@@ -288,11 +304,12 @@ mod cameras {
         let rate = stream.rate().unwrap_or(f64::from(pictures) / begun.elapsed().as_secs_f64());
         let light = frame.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / frame.pixels.len() as f64;
         let text = format!(
-            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255",
-            opened.as_secs_f64()
+            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255, {}",
+            opened.as_secs_f64(),
+            health.as_str()
         );
-        if light < 16.0 {
-            return Ok((Verdict::Warn, text + ": very dark — take off the cap, or switch on light or infrared"));
+        if health != CameraHealth::Ok {
+            return Ok((Verdict::Warn, format!("{text}: {}", health.mend())));
         }
         if rate < 7.5 {
             return Ok((Verdict::Warn, text + ": slow — raise the camera's frame rate to 15 for alerts in time"));

@@ -4,6 +4,8 @@ use super::{Cli, complain};
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::journal::FAILED;
+use crate::preflight::{self, Outlook};
 use crate::{lifecycle, log};
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
@@ -23,20 +25,36 @@ pub fn run(cli: Cli) -> Exit {
             return Exit::Config;
         }
     };
-    let reread =
-        Box::new(move || cli.read_config().map(|loaded| loaded.config).map_err(|problems| problems.to_string()));
+    let outlook = preflight::look(&loaded);
+    warn(&outlook);
+    if let Some(problem) = &outlook.problem {
+        tracing::error!(MESSAGE_ID = FAILED, "{problem}");
+        return Exit::Config;
+    }
+    let reread = Box::new(move || {
+        let loaded = cli.read_config().map_err(|problems| problems.to_string())?;
+        warn(&preflight::look(&loaded));
+        Ok(loaded.config)
+    });
     let exit = match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Config
         }
         Err(AppError::Failed(text)) => {
-            tracing::error!("{text}");
+            tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Failure
         }
     };
     lifecycle::end(exit)
+}
+
+/// Notes are for `check`: what they say of the model, `app` finds out for itself.
+fn warn(outlook: &Outlook) {
+    for warning in &outlook.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// OpenCV takes some settings from the process's environment alone, and the environment of a process with threads must

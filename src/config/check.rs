@@ -5,7 +5,9 @@
 
 use super::load::Loaded;
 use super::problem::{Problem, suggestion};
-use super::{CameraConfig, Provider};
+use super::{CameraConfig, Provider, RtspTransport};
+use crate::camera::source::{ONE_TRANSPORT, Source, transport};
+use crate::mqtt::{LEAST_KEEP_ALIVE_S, is_credential};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
@@ -119,11 +121,27 @@ impl Check<'_> {
                 let what = format!("camera.{other} has the same source");
                 self.refuse(format!("{section}.source"), "", what, "remove one of the two, or correct its source");
             }
-            if source.contains(" ! ") && !source.contains("appsink") {
-                let mend = "end the pipeline with ` ! appsink`";
-                self.refuse(format!("{section}.source"), "", "this pipeline hands its pictures to nobody", mend);
+            if !source.is_empty()
+                && let Err(error) = Source::parse(camera)
+            {
+                let (what, mend) = error.rsplit_once(": ").unwrap_or((&error, "see the comments in deploy/falld.toml"));
+                self.refuse(format!("{section}.source"), "", what, mend);
             }
             self.camera(&section, camera);
+        }
+        self.transports();
+    }
+
+    /// RTSP cameras share one transport.
+    fn transports(&mut self) {
+        let cameras = &self.loaded.config.camera;
+        let first = |wanted| cameras.iter().find(|(_, camera)| transport(camera) == Some(wanted)).map(|(id, _)| id);
+        if let (Some(tcp), Some(udp)) = (first(RtspTransport::Tcp), first(RtspTransport::Udp)) {
+            let what = format!("camera.{tcp} uses tcp, and {ONE_TRANSPORT}");
+            let mend = format!(
+                "give both the same, or write camera.{udp}.source = \"preset:rtsp?transport=udp&url=rtsp://…\""
+            );
+            self.refuse(format!("camera.{udp}.transport"), "\"udp\"", what, mend);
         }
     }
 
@@ -224,7 +242,13 @@ impl Check<'_> {
             self.refuse("mqtt.host", "", "the port has a key of its own", mend);
         }
         self.range("mqtt.port", mqtt.port.into(), (1.0, true), 65535.0, "");
-        self.range("mqtt.keep_alive_s", mqtt.keep_alive_s.into(), (1.0, true), 65535.0, " seconds");
+        self.range(
+            "mqtt.keep_alive_s",
+            mqtt.keep_alive_s.into(),
+            (LEAST_KEEP_ALIVE_S.into(), true),
+            65535.0,
+            " seconds",
+        );
         self.range("mqtt.session_expiry_s", mqtt.session_expiry_s.into(), (1.0, true), u32::MAX.into(), " seconds");
         let base = mqtt.base.as_str();
         let stray = base.is_empty() || base.starts_with(['/', '$']) || base.ends_with('/') || base.contains("//");
@@ -315,13 +339,11 @@ impl Check<'_> {
         }
     }
 
-    /// A secret must not be readable by others. systemd's credentials are guarded by their folder and by access lists,
-    /// which show as group rights, so they are left alone.
+    /// A secret must not be readable by others. systemd's credentials are left alone.
     fn secret(&mut self, key: &str, path: &Path) {
-        let credential = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder));
         let Ok(facts) = fs::metadata(path) else { return };
         let mode = facts.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 && !credential && !path.starts_with("/run/credentials") {
+        if mode & 0o077 != 0 && !is_credential(path) {
             let what = format!("others can read this secret (mode {mode:04o})");
             self.refuse(key, "", what, format!("run: chmod 600 {}", path.display()));
         }

@@ -1,11 +1,14 @@
 //! One layer of the configuration: a file or the environment, taken apart into single values.
 //!
-//! Each value is tried alone against [`Config`], so that one typo hides no other, and each problem knows its line.
+//! Each value is tried alone against [`Config`], so that one typo hides no other, and each problem knows its line. One
+//! that fits becomes a source of its own for the `config` crate, which merges them.
 
 use super::Config;
 use super::load::table_of;
 use super::problem::{Origin, Problem, shown, suggestion};
+use config::{ConfigError, Map, Source, Value as Sourced};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -14,11 +17,27 @@ use toml::{Table, Value};
 pub(super) const PREFIX: &str = "FALLD__";
 
 /// One value that fits the configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Leaf {
     pub(super) path: Vec<String>,
     pub(super) value: Value,
     pub(super) origin: Origin,
+}
+
+impl Source for Leaf {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Sourced>, ConfigError> {
+        let Some((section, keys)) = self.path.split_first() else { return Ok(Map::new()) };
+        let origin = self.origin.to_string();
+        let value: Sourced = self.value.clone().try_into().map_err(|error| ConfigError::Foreign(Box::new(error)))?;
+        let value = keys.iter().rev().fold(Sourced::new(Some(&origin), value.kind), |value, key| {
+            Sourced::new(Some(&origin), Map::from_iter([(key.clone(), value)]))
+        });
+        Ok(Map::from_iter([(section.clone(), value)]))
+    }
 }
 
 /// Takes a file's text apart.
@@ -60,7 +79,7 @@ pub(super) fn file(path: &Path, bytes: &[u8], problems: &mut Vec<Problem>) -> Ve
 /// regard to case, and are in small letters if they are new.
 pub(super) fn environment(
     variables: impl IntoIterator<Item = (String, String)>,
-    cameras: &[String],
+    cameras: &BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Leaf> {
     let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();

@@ -1,15 +1,16 @@
 //! Reads the configuration: defaults, then the file, then `conf.d/*.toml` beside it in name order, then the environment.
 //!
-//! Nothing that was written is ever ignored: unknown keys and variables are refused with the name that was probably
-//! meant. All problems are told at once. Layers are merged value by value, so a later file may change one key of a
-//! camera. The merge is ours because a problem must name its line and its neighbours: the `config` crate stops at the
-//! first one and quietly takes `"12"` for 12.
+//! Sources, their precedence, the merge value by value and the typed result are the `config` crate's. What is ours is
+//! what a person at a keyboard needs and a library cannot give: nothing that was written is ever ignored, unknown keys
+//! and variables are refused with the name that was probably meant, every problem names its line, and all are told at
+//! once. `layer` looks at each value before it becomes a source.
 
 use super::layer::{self, Leaf};
 use super::problem::{Origin, Problem, Problems, shown};
 use super::{CameraConfig, Config, check};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use ::config::{Config as Merged, ConfigError, File, FileFormat};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -62,13 +63,9 @@ pub fn load(
             Err(error) => problems.push(unreadable(&file, &error)),
         }
     }
-    let cameras: Vec<String> = leaves
-        .iter()
-        .filter(|leaf| leaf.path.first().is_some_and(|section| section == "camera"))
-        .filter_map(|leaf| leaf.path.get(1).cloned())
-        .collect();
     let variables = text_of(environment, &mut problems);
-    leaves.extend(layer::environment(variables, &cameras, &mut problems));
+    let variables = layer::environment(variables, &cameras(&leaves), &mut problems);
+    leaves.extend(variables);
     finish(leaves, files, problems)
 }
 
@@ -80,20 +77,18 @@ pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
 }
 
 fn finish(leaves: Vec<Leaf>, files: Vec<PathBuf>, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
-    let mut table = Table::new();
     let mut written = BTreeMap::new();
-    for Leaf { path, value, origin } in leaves {
-        let key = path.join(".");
-        let shown = shown(&key, &value);
-        written.insert(key, Written { origin, shown });
-        insert(&mut table, &path, value);
+    for leaf in &leaves {
+        let key = leaf.path.join(".");
+        let shown = shown(&key, &leaf.value);
+        written.insert(key, Written { origin: leaf.origin.clone(), shown });
     }
     // Each value fits by itself, and values do not constrain one another in serde's eyes.
-    let config = Config::deserialize(Value::Table(table.clone())).unwrap_or_else(|error| {
+    let (config, table) = merge(leaves).unwrap_or_else(|error| {
         let (key, value) = (String::new(), None);
-        let (what, mend) = (error.message().to_owned(), "compare the files that were read".to_owned());
+        let (what, mend) = (error.to_string(), "compare the files that were read".to_owned());
         problems.push(Problem { origin: Origin::Default, key, value, what, mend });
-        Config::default()
+        (Config::default(), Table::new())
     });
     let loaded = Loaded { config, files, written, table };
     // With a broken layer, a value that seems to be missing may stand in it: complain only of what is written.
@@ -103,18 +98,26 @@ fn finish(leaves: Vec<Leaf>, files: Vec<PathBuf>, mut problems: Vec<Problem>) ->
     if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
 }
 
+/// The ids of the cameras that are written of.
+fn cameras(leaves: &[Leaf]) -> BTreeSet<String> {
+    let sections = leaves.iter().filter(|leaf| leaf.path.first().is_some_and(|section| section == "camera"));
+    sections.filter_map(|leaf| leaf.path.get(1).cloned()).collect()
+}
+
+/// One source after the other, the defaults first: as what the program reads, and as the values that were written.
+fn merge(leaves: Vec<Leaf>) -> Result<(Config, Table), ConfigError> {
+    let mut defaults = Config::default();
+    defaults.camera.extend(cameras(&leaves).into_iter().map(|id| (id, CameraConfig::default())));
+    let defaults = table_of(&defaults).to_string();
+    let first = Merged::builder().add_source(File::from_str(&defaults, FileFormat::Toml));
+    let merged = leaves.into_iter().fold(first, |builder, leaf| builder.add_source(leaf)).build()?;
+    Ok((merged.clone().try_deserialize()?, merged.try_deserialize()?))
+}
+
 impl Loaded {
     /// The whole configuration as TOML, defaults included and secrets masked: what `falld check` prints.
     pub fn effective(&self) -> String {
-        let mut table = table_of(&Config::default());
-        for camera in self.config.camera.keys() {
-            insert(
-                &mut table,
-                &["camera".to_owned(), camera.clone()],
-                Value::Table(table_of(&CameraConfig::default())),
-            );
-        }
-        merge(&mut table, self.table.clone());
+        let mut table = self.table.clone();
         if let Some(Value::Table(cameras)) = table.get_mut("camera") {
             for (_, camera) in cameras.iter_mut() {
                 if let Some(Value::String(source)) = camera.get_mut("source") {
@@ -141,27 +144,6 @@ impl Loaded {
 /// A configuration as a table of its values. Every section is a struct of plain values, which TOML can hold.
 pub(crate) fn table_of(section: &impl Serialize) -> Table {
     Table::try_from(section).unwrap_or_default()
-}
-
-fn merge(into: &mut Table, from: Table) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
-            (_, value) => {
-                into.insert(key, value);
-            }
-        }
-    }
-}
-
-fn insert(table: &mut Table, path: &[String], value: Value) {
-    let mut nested = value;
-    for key in path.iter().rev() {
-        nested = Value::Table(Table::from_iter([(key.clone(), nested)]));
-    }
-    if let Value::Table(nested) = nested {
-        merge(table, nested);
-    }
 }
 
 /// The file and those of `conf.d` beside it; true for those that must be there.

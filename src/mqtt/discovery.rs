@@ -29,7 +29,7 @@ pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String]) ->
         add("climb", "binary_sensor", "climb", safety(when("value_json.climbing")));
         let blind = json!({
             "device_class": "problem", "entity_category": "diagnostic", "state_topic": state,
-            "value_template": when("value_json.picture != 'seeing'"),
+            "value_template": when("value_json.health != 'ok'"),
         });
         add("blind", "binary_sensor", "blind", blind);
         let template = "{{ {'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \

@@ -3,6 +3,7 @@
 mod notes;
 
 use crate::frame::Moment;
+use crate::journal;
 use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
 use crate::mqtt::link::LinkEvent;
 use crate::mqtt::{Parts, Topics, topic};
@@ -162,13 +163,18 @@ impl Driver {
             LinkEvent::Lost { reason } => {
                 self.connection = None;
                 self.parts.metrics.broker_connected.set(0);
-                if self.trouble.as_ref() != Some(&reason) {
-                    tracing::warn!(
+                let waiting = self.parts.outbox.depth();
+                match self.trouble.replace(reason.clone()) {
+                    None => tracing::warn!(
+                        MESSAGE_ID = journal::BROKER_LOST,
                         reason,
-                        waiting = self.parts.outbox.depth(),
+                        waiting,
                         "broker lost; events wait in the store"
-                    );
-                    self.trouble = Some(reason);
+                    ),
+                    Some(known) if known != reason => {
+                        tracing::warn!(reason, waiting, "the broker is still away, for another reason");
+                    }
+                    Some(_) => {}
                 }
                 self.feed(Input::Disconnected, now);
             }
@@ -187,7 +193,8 @@ impl Driver {
         self.trouble = None;
         self.parts.metrics.broker_connected.set(1);
         let broker = format!("{}:{}", self.parts.config.host, self.parts.config.port);
-        tracing::info!(broker, session_present, waiting = self.parts.outbox.depth(), "broker connected");
+        let waiting = self.parts.outbox.depth();
+        tracing::info!(MESSAGE_ID = journal::BROKER_CONNECTED, broker, session_present, waiting, "broker connected");
         // An alert goes before everything else.
         self.feed(Input::Connected, now);
         let mut filters = vec![Filter {
@@ -272,12 +279,13 @@ impl Driver {
         self.parts.metrics.publish_to_ack.observe(to_ack.as_secs_f64());
         let millis = |from: i64, to: i64| (to - from) as f64 / 1000.0;
         tracing::info!(
+            MESSAGE_ID = journal::EVENT_DELIVERED,
             event_id = %row.id,
             seq = row.seq,
             camera = row.camera,
             r#type = row.event.as_str(),
             class = row.class.as_str(),
-            score = row.score,
+            score = %format_args!("{:.3}", row.score),
             latency_ms = millis(row.times.captured, receipt.acknowledged_us),
             decided_to_published_ms = millis(row.times.decided, receipt.published_us),
             published_to_acknowledged_ms = to_ack.as_secs_f64() * 1000.0,

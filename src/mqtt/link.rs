@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 /// Largest packet that the broker may send us. It is told so, and drops larger ones: otherwise one large command would
 /// end every connection anew.
 const MAX_PACKET: u32 = 64 * 1024;
-/// The client library panics on a shorter keep-alive, so a shorter one is raised to this.
-pub(crate) const LEAST_KEEP_ALIVE_S: u16 = 5;
+/// The client library panics on a shorter keep-alive: the configuration refuses it, and here it is raised to this.
+pub const LEAST_KEEP_ALIVE_S: u16 = 5;
 /// Requests that the client queues: one event, and telemetry of every camera at once.
 const CLIENT_QUEUE: usize = 512;
 /// A connection that held so long was a good one: the next backoff starts small again.

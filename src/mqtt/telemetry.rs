@@ -5,30 +5,12 @@
 
 use crate::event::payload::{ModelRef, SCHEMA, rfc3339};
 use crate::frame::{Clock, Moment};
+use crate::health::CameraHealth;
 use crate::store::unix_us;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
-
-/// What a camera's picture is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Picture {
-    /// Not yet opened.
-    #[default]
-    Starting,
-    /// Good: falls would be seen.
-    Seeing,
-    /// Gone.
-    Lost,
-    /// The same picture again and again.
-    Frozen,
-    /// Too dark to judge.
-    Dark,
-    /// Covered.
-    Covered,
-}
 
 /// Where a person stands with respect to falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,7 +33,7 @@ pub enum Fall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CameraState {
     /// What its picture is worth.
-    pub picture: Picture,
+    pub health: CameraHealth,
     /// Why, in words, where it helps.
     pub detail: Option<String>,
     /// Falls.
@@ -69,7 +51,7 @@ pub struct CameraState {
 impl Default for CameraState {
     fn default() -> Self {
         Self {
-            picture: Picture::Starting,
+            health: CameraHealth::Connecting,
             detail: None,
             fall: Fall::Clear,
             climbing: false,
@@ -118,7 +100,7 @@ struct HealthPayload<'facts> {
     #[serde(flatten)]
     facts: &'facts Facts,
     cameras: usize,
-    cameras_seeing: usize,
+    cameras_ok: usize,
     store: &'static str,
     outbox_depth: i64,
     outbox_oldest_s: f64,
@@ -211,7 +193,7 @@ impl Telemetry {
             uptime_s: now.as_secs(),
             facts: &board.facts,
             cameras: board.cameras.len(),
-            cameras_seeing: board.cameras.values().filter(|entry| entry.state.picture == Picture::Seeing).count(),
+            cameras_ok: board.cameras.values().filter(|entry| entry.state.health == CameraHealth::Ok).count(),
             store: if delivery.store_degraded { "degraded" } else { "ok" },
             outbox_depth: delivery.outbox_depth,
             outbox_oldest_s: delivery.outbox_oldest_s,

@@ -91,7 +91,7 @@ fn impossible_times_and_sizes() {
     refused("[model]\nmemory_budget_mb = 1", &["model.memory_budget_mb = 1", "at least 16"]);
     refused("[model]\nthreads = 0", &["model.threads = 0", "at least 1"]);
     refused("[mqtt]\nport = 0", &["mqtt.port = 0", "at least 1"]);
-    refused("[mqtt]\nkeep_alive_s = 0", &["mqtt.keep_alive_s = 0", "at least 1"]);
+    refused("[mqtt]\nkeep_alive_s = 4", &["mqtt.keep_alive_s = 4", "at least 5", "larger"]);
 }
 
 #[test]
@@ -129,6 +129,13 @@ fn values_that_contradict_one_another() {
     refused("[log]\nlevel = \"inof\"", &["log.level = \"inof\"", "write \"info\""]);
     refused("[log]\nlevel = \"info,falld::mqtt=loud\"", &["`loud` is no level"]);
     refused("[camera.a]\nsource = \"videotestsrc ! videoconvert\"", &["camera.a.source", "appsink"]);
+    refused("[camera.a]\nsource = \"videotestsrc\"\nbackend = \"gstreamer\"", &["falld.toml:2", "camera.a.source"]);
+    refused("[camera.a]\nsource = \"preset:jetson\"", &["camera.a.source = \"preset:jetson\"", "preset:jetson-csi"]);
+    refused("[camera.a]\nsource = \"preset:rtsp?url=http://x\"", &["falld.toml:2", "preset `rtsp`", "url=rtsp://"]);
+    let mixed = "[camera.a]\nsource = \"rtsp://a/\"\n[camera.b]\nsource = \"rtsp://b/\"\ntransport = \"udp\"";
+    refused(mixed, &["falld.toml:5", "camera.b.transport = \"udp\"", "camera.a uses tcp", "give both the same"]);
+    let alone = mixed.replace("rtsp://a/", "/dev/video0");
+    parse(&alone).expect("one RTSP camera has nobody to disagree with");
 }
 
 #[test]

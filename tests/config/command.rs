@@ -1,6 +1,7 @@
 //! `falld check`, as a user runs it.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn falld(arguments: &[&str]) -> Output {
@@ -48,7 +49,35 @@ fn a_senseless_command_line_exits_with_64() {
 fn the_version_says_what_was_built() {
     let output = falld(&["--version"]);
     let said = text(&output.stdout);
-    assert!(["falld ", "commit:", "target:", "features:"].iter().all(|part| said.contains(part)), "{said}");
+    assert!(["falld ", "commit:", "target:", "features:", "model:"].iter().all(|part| said.contains(part)), "{said}");
+    // In a checkout git has told which commit it is.
+    let here = env!("CARGO_MANIFEST_DIR");
+    if Path::new(here).join(".git").exists() && option_env!("FALLD_COMMIT").is_some() {
+        let commit = said.lines().find_map(|line| line.strip_prefix("commit:")).unwrap_or_default().trim();
+        assert!(commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
+    }
+    assert_eq!(text(&falld(&["-V"]).stdout).lines().count(), 1);
+}
+
+#[test]
+fn the_version_says_which_model_would_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/bundle");
+    let Ok(bundle) = falld::classifier::bundle::Bundle::read(&folder) else {
+        eprintln!("skipped: there is no model bundle in {}", folder.display());
+        return;
+    };
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().join("falld.toml");
+    fs::write(&path, format!("[model]\npath = \"{}\"\n", folder.display())).expect("written");
+    let said = text(&falld(&[&format!("--config={}", path.display()), "--version"]).stdout);
+    let spec = bundle.spec;
+    let model = format!("model:    {} {} ({}), sha256 {}", spec.name, spec.version, spec.precision, &spec.sha256[..12]);
+    assert!(said.contains(&model), "{said}");
+    // A configuration that cannot be used is no reason to say nothing.
+    fs::write(&path, "[model]\npaht = 1\n").expect("written");
+    let output = falld(&["--config", &path.display().to_string(), "--version"]);
+    assert!(text(&output.stdout).contains("/usr/share/falld/model"), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

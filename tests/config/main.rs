@@ -1,5 +1,7 @@
 //! The configuration: what bad input gets, what layers give, and a sample file that cannot go stale.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
 mod bad_input;
 mod command;
 mod layers;

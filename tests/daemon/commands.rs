@@ -58,7 +58,7 @@ async fn disarmed_camera_keeps_silent() {
     site.set("policy.climb_threshold", 1.0);
     site.set("policy.fall_threshold", 1.0);
     let falld = site.start();
-    state(&mut house, "room", |state| state["picture"] == "seeing").await;
+    state(&mut house, "room", |state| state["health"] == "ok").await;
     command(&house, "room", r#"{"command":"disarm"}"#).await;
     let disarmed = state(&mut house, "room", |state| state["armed"] == false).await;
     hold("state", &disarmed);
@@ -105,6 +105,7 @@ async fn sighup_changes_the_threshold_and_refuses_a_new_camera() {
     site.set("policy.fall_treshold", 0.5);
     falld.signal(Signal::HUP);
     until("the reload was refused", || falld.said("the reload was refused") == 2).await;
-    assert!(falld.log().contains("fall_threshold"), "the mend is named");
+    let log = falld.log();
+    assert!(log.contains("fall_treshold"), "the mistake is named: {log}");
     tokio::time::timeout(Duration::from_secs(20), async { assert!(falld.stop().success()) }).await.unwrap();
 }

@@ -171,7 +171,6 @@ fn pixels_of([left, top, right, bottom]: [f32; 4], width: i32, height: i32) -> R
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

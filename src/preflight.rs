@@ -1,0 +1,94 @@
+//! What can be said before the start by looking beside the configuration: at the broker's files and at the model's
+//! manifest. Nothing is connected or loaded; that is for `falld doctor` and for the start itself.
+//!
+//! Each text names key, value and mend.
+
+use crate::classifier::bundle::Bundle;
+use crate::config::load::Loaded;
+use crate::config::problem::Problem;
+use crate::event::policy::{ClassModel, PolicyModel};
+use crate::mqtt;
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// What keeps falld from starting.
+    pub problem: Option<String>,
+    /// What works and is unwise.
+    pub warnings: Vec<String>,
+    /// What could not be looked at.
+    pub notes: Vec<String>,
+}
+
+/// Looks at what the configuration names.
+pub fn look(loaded: &Loaded) -> Outlook {
+    let config = &loaded.config;
+    let mut outlook = Outlook::default();
+    match mqtt::check(&config.mqtt, &config.device.id) {
+        Ok(warnings) => outlook.warnings = warnings,
+        Err(error) => outlook.problem = Some(error.to_string()),
+    }
+    match Bundle::read(&config.model.path) {
+        Ok(bundle) => {
+            let odd = thresholds(loaded, &bundle.spec.policy);
+            outlook.warnings.extend(odd.iter().map(ToString::to_string));
+        }
+        Err(error) => outlook.notes.push(format!("{error} The thresholds were not compared with the model's.")),
+    }
+    outlook
+}
+
+/// The site's thresholds against the model's own numbers. One at or under `exit` works, since `exit` goes down with it,
+/// and still makes an alarm of scores at which the model calls a person recovered.
+fn thresholds(loaded: &Loaded, model: &PolicyModel) -> Vec<Problem> {
+    let policy = &loaded.config.policy;
+    let sites = [
+        ("policy.fall_threshold", policy.fall_threshold, model.fall),
+        ("policy.climb_threshold", policy.climb_threshold, model.climb),
+    ];
+    let odd = |(key, site, own): (&str, Option<f32>, ClassModel)| {
+        let enter = site?;
+        ClassModel { enter, ..own }.check().err()?;
+        Some(Problem {
+            origin: loaded.origin(key),
+            key: key.to_owned(),
+            value: Some(enter.to_string()),
+            what: format!("at {} and below the model calls a person recovered: expect false alarms", own.exit),
+            mend: format!("give more than {}, or remove the key: the model's own is {}", own.exit, own.enter),
+        })
+    };
+    sites.into_iter().filter_map(odd).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{look, thresholds};
+    use crate::config::load::from_bytes;
+    use crate::event::policy::{ClassModel, PolicyModel};
+    use std::path::Path;
+
+    fn loaded(text: &str) -> crate::config::load::Loaded {
+        from_bytes(Path::new("falld.toml"), text.as_bytes()).expect("loaded")
+    }
+
+    #[test]
+    fn a_threshold_at_which_people_are_recovered_is_named() {
+        let class = ClassModel { enter: 0.6, exit: 0.3, k: 5, n: 7 };
+        let model = PolicyModel { fall: class, climb: class };
+        let odd = thresholds(&loaded("[policy]\nfall_threshold = 0.3\nclimb_threshold = 0.31"), &model);
+        assert_eq!(odd.len(), 1);
+        let text = odd[0].to_string();
+        assert!(text.starts_with("falld.toml:2: policy.fall_threshold = 0.3: at 0.3 and below"), "{text}");
+        assert!(text.contains("give more than 0.3") && text.ends_with("the model's own is 0.6"), "{text}");
+        assert_eq!(thresholds(&loaded(""), &model), []);
+    }
+
+    #[test]
+    fn a_password_in_the_open_is_a_warning_and_an_absent_model_a_note() {
+        let text = "[mqtt]\nhost = \"broker.lan\"\nusername = \"falld\"\n[model]\npath = \"/absent\"";
+        let outlook = look(&loaded(text));
+        assert_eq!(outlook.problem, None);
+        assert!(outlook.warnings.iter().any(|warning| warning.contains("mqtt.host = broker.lan")), "{outlook:?}");
+        assert!(outlook.notes.iter().any(|note| note.contains("/absent/manifest.json")), "{outlook:?}");
+    }
+}
