@@ -7,6 +7,8 @@ use crate::exit::Exit;
 use crate::journal::FAILED;
 use crate::preflight::{self, Outlook};
 use crate::{lifecycle, log};
+use std::io;
+use std::path::Path;
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
@@ -68,6 +70,13 @@ fn environment(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
+    let again = |program: &Path| {
+        std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing.clone()).exec()
+    };
+    let mut error = again(&program);
+    if error.kind() == io::ErrorKind::NotFound {
+        // An upgrade has replaced the file since the start; the kernel still has the old one.
+        error = again(Path::new("/proc/self/exe"));
+    }
     Err(format!("cannot start again with OpenCV's settings: {error}"))
 }
