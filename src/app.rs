@@ -145,11 +145,12 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let outbox = store.outbox().ok_or_else(|| failed("the store has no outbox"))?;
     let (sender, commands) = mpsc::channel(COMMANDS);
     let goodbye = CancellationToken::new();
+    let board = Board::new(telemetry.clone(), config.camera.keys().cloned());
     let parts = mqtt::Parts {
         config: config.mqtt.clone(),
         device: config.device.id.clone(),
         outbox,
-        telemetry: telemetry.clone(),
+        telemetry,
         commands: sender,
         metrics: Arc::clone(&metrics),
         clock,
@@ -165,7 +166,6 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         mqtt::spawn(parts).map_err(setup)?
     };
 
-    let board = Board::new(telemetry, config.camera.keys().cloned());
     let bell = Bell::new();
     let (report, reports) = mpsc::unbounded_channel();
     let (captures, inputs) = captures(&config, &spec, spec.frame, clock, &metrics, &bell, report)?;
@@ -191,6 +191,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let ears = Ears { reports, commands, detector, firsts };
     let outcome = runtime.block_on(app.supervise(ears, &delivery, reread));
     app.stop(thread, &goodbye, delivery, &runtime);
+    // A name that is still being looked up must not hold up the end; nothing durable is left to do.
+    runtime.shutdown_background();
     outcome
 }
 

@@ -311,3 +311,6 @@ impl<O> std::fmt::Debug for Detector<O> {
         out.debug_struct("Detector").field("inputs", &self.inputs).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,9 +118,14 @@ impl Engine {
         &self.scoring.logits[..self.scoring.len * self.spec.classes.len()]
     }
 
-    /// A disarmed camera is watched but decides nothing.
+    /// A disarmed camera is watched but decides nothing. One that is armed again judges afresh: a danger that is still
+    /// going on, of which nobody was told, is news.
     pub fn arm(&mut self, camera: usize, armed: bool) {
-        self.watches[camera].armed = armed;
+        let watch = &mut self.watches[camera];
+        if armed && !watch.armed {
+            watch.policy.restart();
+        }
+        watch.armed = armed;
     }
 
     /// True unless the camera was disarmed.
@@ -340,6 +345,22 @@ mod tests {
         }
         assert_eq!(camera.events(), []);
         assert!(camera.engine.scores(0).is_some_and(|scores| scores.fall > 0.8));
+    }
+
+    #[test]
+    fn a_danger_that_began_while_disarmed_is_told_when_armed() {
+        let mut camera = Camera::new();
+        camera.engine.arm(0, false);
+        for tick in 0..30 {
+            camera.feed(tick, 0.9).unwrap();
+        }
+        camera.engine.arm(0, true);
+        for tick in 30..60 {
+            camera.feed(tick, if tick == 30 { 0.9 } else { 0.8 }).unwrap();
+            camera.engine.arm(0, true);
+        }
+        assert_eq!(camera.events(), [EventType::Fall], "once, however often it is armed");
+        assert!(camera.decisions[0].transition.first);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Streams {
             let name = if exit == Exit::Terminated { "SIGTERM" } else { "SIGINT" };
             if signals.shutdown.is_cancelled() {
                 tracing::warn!(signal = name, "second signal: ending at once");
-                end_at_once(exit);
+                end(exit);
             }
             tracing::info!(signal = name, "shutting down");
             signals.shutdown.cancel();
@@ -73,7 +73,9 @@ impl Streams {
     }
 }
 
-fn end_at_once(exit: Exit) -> ! {
+/// Ends the process now, whatever its other threads hang in: a read in a camera's driver, an exit handler of a library
+/// that waits for it. The store must be closed, or may be cut off.
+pub fn end(exit: Exit) -> ! {
     // Ignored: without this thread the exit below merely has nobody to hurry it.
     let _ = thread::Builder::new().name("last-resort".into()).spawn(|| {
         thread::sleep(LAST_RESORT);

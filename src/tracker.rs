@@ -34,6 +34,8 @@ impl Place {
 #[derive(Debug)]
 struct Person {
     followed: bool,
+    /// Grows from person to person: decides where two are alike.
+    born: u64,
     place: Place,
     missed: u32,
     ring: Rows,
@@ -50,6 +52,7 @@ pub struct Tracker {
     ring_len: usize,
     taken: Vec<bool>,
     matched: Vec<bool>,
+    born: u64,
 }
 
 impl Tracker {
@@ -59,6 +62,7 @@ impl Tracker {
         let people = (0..spec.people)
             .map(|_| Person {
                 followed: false,
+                born: 0,
                 place: nowhere,
                 missed: 0,
                 ring: Rows::new(spec.ticks, spec.person_len),
@@ -73,6 +77,7 @@ impl Tracker {
             ring_len: spec.ticks * spec.person_len,
             taken: vec![false; spec.people],
             matched: vec![false; spec.people],
+            born: 0,
         }
     }
 
@@ -140,7 +145,14 @@ impl Tracker {
                 }
                 for index in (0..count).filter(|index| !self.taken[*index] && usable(*index)) {
                     let affinity = person.place.affinity(place_of(index), person.missed, &self.facts);
-                    if affinity > best.map_or(0.0, |(affinity, ..)| affinity) {
+                    let nearer = match best {
+                        None => affinity > 0.0,
+                        // Of two that are as near, the one followed longer.
+                        Some((other, rival, _)) => {
+                            affinity > other || (affinity == other && person.born < self.people[rival].born)
+                        }
+                    };
+                    if nearer {
                         best = Some((affinity, who, index));
                     }
                 }
@@ -174,7 +186,7 @@ impl Tracker {
             let longest_missed = || {
                 (0..self.people.len())
                     .filter(|who| !self.matched[*who])
-                    .max_by_key(|who| (self.people[*who].missed, std::cmp::Reverse(*who)))
+                    .max_by_key(|who| (self.people[*who].missed, std::cmp::Reverse(self.people[*who].born)))
             };
             let Some(who) = free.or_else(longest_missed) else { continue };
             self.matched[who] = true;
@@ -182,6 +194,8 @@ impl Tracker {
             let person = &mut self.people[who];
             person.forget();
             person.followed = true;
+            person.born = self.born;
+            self.born += 1;
             person.see(row, place_of(index));
         }
     }

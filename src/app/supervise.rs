@@ -67,7 +67,7 @@ impl App {
                     waiting.remove(&camera);
                 }
                 Some(command) = ears.commands.recv() => self.command(command),
-                () = reload.notified() => self.reload(&reread),
+                () = reload.notified() => self.reload(&reread, ready),
                 _ = round.tick() => {
                     self.beat(&beats, progress.stalled(clock.now()).is_none());
                     if ready {
@@ -130,8 +130,10 @@ impl App {
     }
 
     /// SIGHUP: policy and log level change at once; anything else is refused as a whole.
-    fn reload(&mut self, reread: &Reread) {
-        self.notifier.reloading();
+    fn reload(&mut self, reread: &Reread, ready: bool) {
+        if ready {
+            self.notifier.reloading();
+        }
         match reread()
             .and_then(|new| reload::changes(&self.config, &new).map(|it| (new, it)).map_err(|e| e.to_string()))
         {
@@ -154,6 +156,9 @@ impl App {
                 "the reload was refused; the old configuration holds"
             ),
         }
-        self.notifier.ready(&self.board.summary());
+        // A reload before the first score must not tell systemd that falld is at work.
+        if ready {
+            self.notifier.ready(&self.board.summary());
+        }
     }
 }

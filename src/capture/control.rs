@@ -145,6 +145,7 @@ impl Control {
                 tracing::warn!(MESSAGE_ID = CAMERA_HEALTH, camera, health = word, detail, "camera {word}");
             }
             CameraHealth::Connecting | CameraHealth::Ok | CameraHealth::Ended => {
+                let detail = (!detail.is_empty()).then_some(detail);
                 tracing::info!(MESSAGE_ID = CAMERA_HEALTH, camera, health = word, detail, "camera {word}");
             }
         }

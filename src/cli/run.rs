@@ -5,8 +5,8 @@ use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::journal::FAILED;
-use crate::log;
 use crate::preflight::{self, Outlook};
+use crate::{lifecycle, log};
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
@@ -36,7 +36,7 @@ pub fn run(cli: Cli) -> Exit {
         warn(&preflight::look(&loaded));
         Ok(loaded.config)
     });
-    match app::run(loaded.config, handle, reread) {
+    let exit = match app::run(loaded.config, handle, reread) {
         Ok(()) => Exit::Ok,
         Err(AppError::Setup(text)) => {
             tracing::error!(MESSAGE_ID = FAILED, "{text}");
@@ -46,7 +46,8 @@ pub fn run(cli: Cli) -> Exit {
             tracing::error!(MESSAGE_ID = FAILED, "{text}");
             Exit::Failure
         }
-    }
+    };
+    lifecycle::end(exit)
 }
 
 /// Notes are for `check`: what they say of the model, `app` finds out for itself.

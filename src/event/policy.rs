@@ -193,6 +193,14 @@ impl Policy {
         self.long_lie = seconds(config.long_lie_s).max(Duration::from_nanos(1));
     }
 
+    /// Forgets what was seen and raised, and keeps thresholds and times.
+    pub fn restart(&mut self) {
+        self.fall = Track::default();
+        self.climb = Track::default();
+        self.rest = Rest::Clear;
+        self.pending = None;
+    }
+
     /// One scored tick.
     pub fn observe(&mut self, now: Moment, scores: Scores) -> Option<Transition> {
         self.pass(now);

@@ -30,7 +30,7 @@ pub fn find(config: &ModelConfig) -> Result<PathBuf, ClassifierError> {
     named.into_iter().chain(folders).find(|path| path.is_file()).ok_or_else(|| {
         ClassifierError::Runtime(format!(
             "model.runtime: {NAME} was not found beside falld, in /usr/lib/falld, /usr/local/lib, {multiarch} or \
-             /usr/lib. Install ONNX Runtime 1.17 or newer (`make runtime` fetches it) or set model.runtime to its path."
+             /usr/lib. Install ONNX Runtime 1.17 or newer (in a checkout, `make build` fetches it) or set model.runtime to its path."
         ))
     })
 }

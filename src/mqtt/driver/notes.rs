@@ -40,6 +40,11 @@ impl Driver {
         }
         let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
         let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
+            let known = self.parts.telemetry.cameras();
+            // While nothing is known of any camera, the detector judges.
+            if !known.is_empty() && !known.contains(&camera) {
+                return Err(format!("there is no camera `{camera}`; there are: {}", known.join(", ")));
+            }
             tracing::info!(camera, order = ?command.order, "command");
             self.parts.commands.try_send(command).map_err(|_| "too many commands at once".to_owned())
         });

@@ -1,0 +1,222 @@
+//! The detector's turns by hand: pictures in, orders in, and what its outlet hears.
+
+use super::*;
+use crate::classifier::scripted::ScriptedClassifier;
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug, Default)]
+struct Heard {
+    events: Vec<Event>,
+    shown: Vec<(String, Shown)>,
+    firsts: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Heard>>);
+
+impl Ear {
+    fn heard<T>(&self, read: impl FnOnce(&mut Heard) -> T) -> T {
+        read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn events(&self) -> Vec<EventType> {
+        self.heard(|heard| heard.events.iter().map(|event| event.event).collect())
+    }
+}
+
+impl Outlet for Ear {
+    fn event(&mut self, event: Event) {
+        self.heard(|heard| heard.events.push(event));
+    }
+
+    fn shown(&mut self, camera: &str, shown: Shown) {
+        self.heard(|heard| heard.shown.push((camera.into(), shown)));
+    }
+
+    fn first_score(&mut self, camera: &str) {
+        self.heard(|heard| heard.firsts.push(camera.into()));
+    }
+}
+
+const CAMERAS: [&str; 3] = ["bed", "hall", "stairs"];
+
+struct Room {
+    detector: Detector<Ear>,
+    ear: Ear,
+    ticks: [u64; 3],
+}
+
+impl Room {
+    fn new(cameras: usize, batch: usize, classifier: ScriptedClassifier) -> Self {
+        let policy = PolicyConfig::default();
+        let engine = Engine::new(Box::new(classifier), cameras, batch, &policy);
+        let (bell, metrics) = (Bell::new(), Arc::new(Metrics::new()));
+        let inputs = CAMERAS[..cameras]
+            .iter()
+            .map(|id| Input { id: (*id).into(), slot: Slot::new(Arc::clone(&bell)), metrics: metrics.camera(id) })
+            .collect();
+        let ear = Ear::default();
+        let beat = Arc::new(AtomicU64::new(0));
+        let detector = Detector::new(engine, inputs, ear.clone(), Clock::start(), metrics, beat);
+        Self { detector, ear, ticks: [0; 3] }
+    }
+
+    /// The camera's next picture.
+    fn picture(&mut self, camera: usize, fall: f32) {
+        let mut frame = Frame::new(self.detector.engine.spec().frame);
+        frame.pixels[0] = (fall * 255.0) as u8;
+        frame.tick = self.ticks[camera];
+        frame.captured = self.detector.clock.now();
+        self.ticks[camera] += 1;
+        self.detector.inputs[camera].slot.put(frame);
+    }
+
+    /// Pictures of camera 0, each judged in a turn of its own.
+    fn watch(&mut self, count: usize, fall: f32) {
+        for _ in 0..count {
+            self.picture(0, fall);
+            self.turn(&[]).unwrap();
+        }
+    }
+
+    /// One turn of the loop, as `run` makes it.
+    fn turn(&mut self, orders: &[Order]) -> Result<(), Failed> {
+        let (sender, inbox) = std::sync::mpsc::channel();
+        for order in orders {
+            sender.send(order.clone()).unwrap();
+        }
+        self.detector.obey(&inbox);
+        while self.detector.judge()? {}
+        self.detector.pass_time();
+        self.detector.show();
+        Ok(())
+    }
+
+    fn last_shown(&self) -> Shown {
+        self.ear.heard(|heard| heard.shown.last().unwrap().1)
+    }
+}
+
+fn failing(failures: u32) -> ScriptedClassifier {
+    let mut classifier = ScriptedClassifier::new();
+    classifier.failures = failures;
+    classifier
+}
+
+#[test]
+fn a_gap_empties_the_clip_and_holds_the_alarm() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(6, 0.9);
+    assert_eq!(room.ear.events(), [EventType::Fall]);
+    let last = room.detector.seen[0].last;
+    while room.detector.clock.now() - last <= Duration::from_millis(510) {
+        std::thread::yield_now();
+    }
+    room.turn(&[]).unwrap();
+    assert_eq!(room.detector.engine.scores(0), None, "the clip is empty");
+    assert_eq!(room.last_shown().state, State::Down, "and the alarm is held");
+    assert_eq!(room.last_shown().incident, Some(room.ear.heard(|heard| heard.events[0].id)));
+    // The camera comes back, and the person still lies there: nothing new.
+    room.ticks[0] += 10;
+    room.watch(6, 0.9);
+    assert!(room.detector.engine.scores(0).is_some());
+    assert_eq!(room.ear.events(), [EventType::Fall]);
+}
+
+#[test]
+fn fifteen_failed_inferences_stop_the_detector() {
+    let mut room = Room::new(1, 1, failing(MAX_FAILURES));
+    for failure in 1..MAX_FAILURES {
+        room.picture(0, 0.0);
+        assert!(room.turn(&[]).is_ok(), "failure {failure} is borne");
+    }
+    room.picture(0, 0.0);
+    let error = room.turn(&[]).unwrap_err().to_string();
+    assert!(error.contains("15 inferences failed in a row") && error.contains("falld doctor"), "{error}");
+}
+
+#[test]
+fn a_good_inference_forgives_those_that_failed() {
+    let mut room = Room::new(1, 1, failing(MAX_FAILURES - 1));
+    room.watch(MAX_FAILURES as usize + 5, 0.9);
+    assert_eq!(room.detector.failures, 0);
+    assert_eq!(room.ear.events(), [EventType::Fall], "and sees what comes after them");
+}
+
+#[test]
+fn batches_take_turns_so_that_nobody_starves() {
+    let mut room = Room::new(3, 1, ScriptedClassifier::new());
+    for camera in 0..3 {
+        room.picture(camera, 0.0);
+    }
+    for _ in 0..3 {
+        // The first camera is quick: its next picture is there before the others have had their turn.
+        room.picture(0, 0.0);
+        assert!(room.detector.judge().unwrap());
+    }
+    for camera in [1, 2] {
+        assert!(room.detector.inputs[camera].slot.take().is_none(), "{} was not judged", CAMERAS[camera]);
+    }
+}
+
+#[test]
+fn one_batch_takes_every_camera() {
+    let mut room = Room::new(3, 3, ScriptedClassifier::new());
+    for _ in 0..3 {
+        for camera in 0..3 {
+            room.picture(camera, 0.0);
+        }
+        assert!(room.detector.judge().unwrap());
+        assert!(!room.detector.judge().unwrap(), "nothing was left over");
+    }
+    assert_eq!(room.ear.heard(|heard| heard.firsts.clone()), CAMERAS, "each said once");
+}
+
+#[test]
+fn an_acknowledgement_of_another_incident_is_ignored() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(6, 0.9);
+    let incident = room.ear.heard(|heard| heard.events[0].incident);
+    room.turn(&[Order::Acknowledge("bed".into(), Some(Uuid::now_v7()))]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Fall]);
+    assert!(!room.last_shown().acknowledged);
+    room.turn(&[Order::Acknowledge("bed".into(), Some(incident))]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Fall, EventType::Acknowledged]);
+    assert!(room.last_shown().acknowledged);
+    assert_eq!(room.ear.heard(|heard| heard.events[1].incident), incident);
+}
+
+#[test]
+fn an_order_for_a_camera_that_is_not_there_does_nothing() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let id = || "cellar".to_owned();
+    room.turn(&[Order::Test(id()), Order::Arm(id(), false), Order::Acknowledge(id(), None)]).unwrap();
+    assert_eq!(room.ear.events(), []);
+    assert!(room.last_shown().armed);
+}
+
+#[test]
+fn a_test_travels_even_from_a_disarmed_camera_and_is_its_own_incident() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.turn(&[Order::Arm("bed".into(), false), Order::Test("bed".into())]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Test]);
+    room.ear.heard(|heard| assert_eq!(heard.events[0].id, heard.events[0].incident));
+    assert!(!room.last_shown().armed);
+    room.watch(6, 0.9);
+    assert_eq!(room.ear.events(), [EventType::Test]);
+    assert_eq!(room.last_shown().state, State::Down, "what it sees is shown all the same");
+}
+
+#[test]
+fn what_lies_in_the_slots_is_judged_before_the_end() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(2, 0.9);
+    room.watch(1, 0.9);
+    room.picture(0, 0.9);
+    let slot = Arc::clone(&room.detector.inputs[0].slot);
+    slot.close();
+    let (bell, (_orders, inbox)) = (Bell::new(), std::sync::mpsc::channel());
+    room.detector.run(&bell, &inbox).unwrap();
+    assert!(slot.take().is_none());
+    assert_eq!(room.ear.events(), [EventType::Fall]);
+}

@@ -1,0 +1,87 @@
+//! What the installer meets: mistakes in the configuration, and `falld doctor`.
+
+use super::broker;
+use super::support::broker::free_port;
+use super::support::site::{Site, of_repository};
+
+const CONFIG: i32 = 78;
+
+/// Runs a daemon that cannot start; gives what it said.
+fn refused(site: &Site) -> String {
+    let (code, _, complained) = site.ask(&["run"]);
+    assert_eq!(code, CONFIG, "{complained}");
+    complained
+}
+
+#[test]
+fn bad_configuration_ends_with_78_and_the_mend() {
+    let port = free_port();
+
+    let mut site = Site::playing(port, "everyday.mp4");
+    site.set("policy.cooldwon_s", 10.0);
+    let said = refused(&site);
+    assert!(said.contains("cooldwon_s") && said.contains("cooldown_s"), "{said}");
+    assert!(said.contains("falld.toml"), "the file is named: {said}");
+
+    let site = Site::new(port);
+    let said = refused(&site);
+    assert!(said.contains("no camera is configured") && said.contains("[camera.<id>]"), "{said}");
+
+    let mut site = Site::playing(port, "everyday.mp4");
+    site.set("model.runtime", "/no/such/libonnxruntime.so");
+    let said = refused(&site);
+    assert!(said.contains("model.runtime") && said.contains("/no/such/libonnxruntime.so"), "{said}");
+
+    let mut site = Site::playing(port, "everyday.mp4");
+    let model = site.path("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(of_repository("models/bundle")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    let head = model.join("head.onnx");
+    let mut bytes = std::fs::read(&head).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&head, bytes).unwrap();
+    site.set("model.path", model.to_str().unwrap());
+    let said = refused(&site);
+    assert!(
+        said.contains("head.onnx") && said.contains("SHA-256") && said.contains("install the bundle again"),
+        "{said}"
+    );
+
+    let mut site = Site::playing(port, "everyday.mp4");
+    site.set("store.path", "/proc/no/falld.db");
+    let said = refused(&site);
+    assert!(said.contains("store.path") && said.contains("/proc/no"), "{said}");
+}
+
+#[test]
+fn doctor_passes_on_a_good_site_and_fails_on_an_absent_camera() {
+    let (_folder, mosquitto) = broker();
+    let mut site = Site::playing(mosquitto.port, "everyday.mp4");
+    let (code, said, complained) = site.ask(&["doctor"]);
+    let line = |said: &str, part: &str| {
+        said.lines().find(|line| line.get(6..).is_some_and(|it| it.starts_with(part))).map(str::to_owned)
+    };
+    assert_eq!(code, 0, "{said}{complained}");
+    for part in ["configuration", "model", "camera room", "store", "broker"] {
+        assert!(line(&said, part).is_some_and(|line| line.starts_with("pass")), "{part} passes in\n{said}");
+    }
+    for part in ["speed", "disk", "clock"] {
+        assert!(line(&said, part).is_some_and(|line| !line.starts_with("FAIL")), "{part} does not fail in\n{said}");
+    }
+    assert!(said.trim_end().lines().last().unwrap().contains("falld would see and tell"), "{said}");
+
+    site.camera("hall", "/dev/video99");
+    site.set("mqtt.port", i64::from(free_port()));
+    let (code, said, _) = site.ask(&["doctor"]);
+    assert_eq!(code, 1, "{said}");
+    let hall = line(&said, "camera hall").unwrap();
+    assert!(hall.starts_with("FAIL") && hall.contains("is the camera plugged in?"), "{said}");
+    assert!(line(&said, "camera room").unwrap().starts_with("pass"), "the others are looked at as well: {said}");
+    let broker = line(&said, "broker").unwrap();
+    assert!(broker.starts_with("FAIL") && broker.contains("mqtt."), "the mend names its keys: {said}");
+    assert!(said.contains("NOT"), "{said}");
+    assert!(!site.path("falld.db").exists(), "doctor leaves nothing behind");
+}
