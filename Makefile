@@ -12,7 +12,7 @@ export OPENCV_INCLUDE_PATHS ?= /usr/include/opencv4,/usr/include/$(MULTIARCH)/op
 endif
 export ORT_DYLIB_PATH ?= $(CURDIR)/.falld/libonnxruntime.so
 
-.PHONY: help demo test build check install bench soak model setup-build setup-test
+.PHONY: help demo test build check install bench soak model setup-build setup-test setup-bench
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 18
@@ -66,8 +66,8 @@ install: ## Install program, model, runtime, unit and a first configuration (aft
 		echo "installed; now edit $(SYSCONFDIR)/falld/falld.toml and run: sudo -u falld falld doctor"; \
 	fi
 
-bench: setup-test build ## Measure, against the Python loop and the bars (see docs/bench.md)
-	target/release/falld bench --model models/bundle --out docs/bench.md
+bench: setup-bench build ## Measure, against the Python loop and the bars (see docs/bench.md)
+	target/release/falld bench --model models/bundle --peer .falld/peer/bin/python --out docs/bench.md
 
 soak: setup-test ## The long tests: hours of replay, hundreds of kills
 	FALLD_SOAK=1 cargo test --locked --release -- --nocapture
@@ -80,3 +80,6 @@ setup-build:
 
 setup-test:
 	@deploy/setup.sh test
+
+setup-bench:
+	@deploy/setup.sh bench
