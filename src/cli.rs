@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program, and what it says of itself.
 
+pub mod bench;
 pub mod check;
 pub mod doctor;
 pub mod replay;
@@ -97,10 +98,19 @@ pub struct ReplayArgs {
 /// Arguments of `bench`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct BenchArgs {
+    /// The model's folder, in place of model.path
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// A clip with a person in it
+    #[arg(long, value_name = "FILE", default_value = "tests/data/fall.mp4")]
+    pub clip: PathBuf,
+    /// A Python with the packages of tests/peer/requirements.txt, to compare with the plain loop
+    #[arg(long, value_name = "PYTHON")]
+    pub peer: Option<PathBuf>,
     /// Write the table to this file as well
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Seconds in place of minutes, for a first look
+    /// Seconds in place of minutes, for a first look: too few samples to judge by
     #[arg(long)]
     pub quick: bool,
 }

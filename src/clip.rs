@@ -1,12 +1,12 @@
 //! The clip: what the encoder said of the last 64 ticks of one camera, for the scene and for everybody followed.
 //!
+//! Pictures are not kept, but for the newest, which the next one is compared with: 64 of them would be 9 MB a camera.
 //! No clip spans a gap: a short one is bridged by repeating the last entry, a longer one empties everything. All
 //! buffers are made once; pushing and reading allocate nothing.
 
 use crate::classifier::{Scoring, Spec};
 use crate::frame::{Frame, Size};
 use crate::tracker::Tracker;
-use std::collections::VecDeque;
 
 /// The last `capacity` rows of fixed length, zero where nothing was pushed yet.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ pub enum Continuity {
 /// One camera's clip.
 #[derive(Debug)]
 pub struct Clip {
-    frames: VecDeque<Frame>,
+    last: Option<Frame>,
     scene: Rows,
     exists: Rows,
     people: Tracker,
@@ -103,7 +103,7 @@ impl Clip {
     /// An empty clip for the model's shapes.
     pub fn new(spec: &Spec) -> Self {
         Self {
-            frames: VecDeque::with_capacity(spec.ticks),
+            last: None,
             scene: Rows::new(spec.ticks, spec.scene_len),
             exists: Rows::new(spec.ticks, 1),
             people: Tracker::new(spec),
@@ -117,17 +117,12 @@ impl Clip {
 
     /// The newest frame.
     pub fn last(&self) -> Option<&Frame> {
-        self.frames.back()
+        self.last.as_ref()
     }
 
-    /// The frames in the clip, oldest first.
-    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
-        self.frames.iter()
-    }
-
-    /// Forgets everything but the frame buffers' memory, which `recycle` takes.
-    pub fn clear(&mut self, mut recycle: impl FnMut(Frame)) {
-        while let Some(frame) = self.frames.pop_front() {
+    /// Forgets everything but the frame's buffer, which `recycle` takes.
+    pub fn clear(&mut self, recycle: impl FnOnce(Frame)) {
+        if let Some(frame) = self.last.take() {
             recycle(frame);
         }
         self.scene.clear();
@@ -149,7 +144,7 @@ impl Clip {
     /// Adds a frame and what the encoder said of it: `people` is f32 `[P, F]`, `scene` f32 `[G]`.
     ///
     /// Missed ticks before it are bridged. The caller has cleared the clip if [`continuity`](Self::continuity) said
-    /// so. Returns the frame that fell out, for reuse.
+    /// so. Returns the frame before, for reuse.
     pub fn push(&mut self, frame: Frame, people: &[f32], scene: &[f32], size: Size) -> Option<Frame> {
         if let Continuity::Follows(missed) = self.continuity(frame.tick) {
             for _ in 0..missed {
@@ -163,9 +158,7 @@ impl Clip {
         self.exists.push(&[1.0]);
         self.people.observe(people, size.aspect());
         self.ticks = (self.ticks + 1).min(self.capacity);
-        let out = if self.frames.len() == self.capacity { self.frames.pop_front() } else { None };
-        self.frames.push_back(frame);
-        out
+        self.last.replace(frame)
     }
 
     /// True once there are enough ticks to score.

@@ -11,6 +11,7 @@
 //! the broker has acknowledged it.
 
 pub mod app;
+pub mod bench;
 pub mod cadence;
 pub mod camera;
 pub mod capture;

@@ -13,9 +13,6 @@ fn main() -> Exit {
         Command::Check => cli::check::check(&cli),
         Command::Doctor(arguments) => cli::doctor::doctor(&cli, arguments),
         Command::Replay(arguments) => cli::replay::replay(&cli, arguments),
-        Command::Bench(_) => {
-            cli::complain("falld: bench");
-            Exit::Failure
-        }
+        Command::Bench(arguments) => cli::bench::bench(&cli, arguments),
     }
 }

@@ -81,6 +81,11 @@ impl CameraMetrics {
     pub fn dropped(&self, reason: DropReason) {
         self.drops[reason as usize].inc();
     }
+
+    /// Frames that were not classified for `reason`.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize].get()
+    }
 }
 
 /// The daemon's numbers.

@@ -23,17 +23,17 @@ mod telemetry;
 mod topic;
 
 use crate::config::MqttConfig;
+use crate::config::check::{LEAST_KEEP_ALIVE_S, is_credential};
 use crate::frame::{Clock, Moment};
 use crate::metrics::Metrics;
 use crate::store::Outbox;
 pub use command::{Command, Order, parse as parse_command};
 use driver::Driver;
-pub use link::LEAST_KEEP_ALIVE_S;
 use link::Link;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -223,13 +223,6 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
         warnings.push(format!("mqtt.host = {}: the password travels unencrypted; set mqtt.tls", config.host));
     }
     Ok(warnings)
-}
-
-/// True for one of systemd's credentials. They are guarded by their folder and by access lists, which show as group
-/// rights.
-pub(crate) fn is_credential(path: &Path) -> bool {
-    let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
-    folder.is_some_and(|folder| path.starts_with(folder)) || path.starts_with("/run/credentials")
 }
 
 /// Connects once under another client id and disconnects: for `doctor`. Gives the time it took.

@@ -7,7 +7,6 @@ use super::load::Loaded;
 use super::problem::{Problem, suggestion};
 use super::{CameraConfig, Provider, RtspTransport};
 use crate::camera::source::{ONE_TRANSPORT, Source, transport};
-use crate::mqtt::{LEAST_KEEP_ALIVE_S, is_credential};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
@@ -20,6 +19,9 @@ pub const RESERVED_IDS: [&str; 2] = ["status", "health"];
 
 /// Log levels, from silence to everything.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The shortest keep-alive, in seconds: the MQTT library panics on a shorter one.
+pub const LEAST_KEEP_ALIVE_S: u16 = 5;
 
 /// A day: no time that falld waits for is longer, and a larger number is a slip of units.
 const DAY_S: f64 = 86_400.0;
@@ -356,6 +358,13 @@ const fn name(provider: Provider) -> &'static str {
         Provider::Cuda => "cuda",
         Provider::Cpu => "cpu",
     }
+}
+
+/// True for one of systemd's credentials. They are guarded by their folder and by access lists, which show as group
+/// rights.
+pub(crate) fn is_credential(path: &Path) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
+    folder.is_some_and(|folder| path.starts_with(folder)) || path.starts_with("/run/credentials")
 }
 
 /// Says why a text is no log filter. Stricter than the filter itself, which takes a mistyped level for a module.

@@ -4,7 +4,7 @@ use crate::config::{MqttConfig, StoreConfig};
 use crate::event::{Class, Event, EventType, Ledger};
 use crate::frame::{Clock, Moment};
 use crate::metrics::Metrics;
-use crate::mqtt::{self, Parts, Telemetry, Topics, Tuning, link};
+use crate::mqtt::{self, Delivery, Parts, Telemetry, Topics, Tuning, link};
 use crate::store::{Context, Recorder, Store};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
@@ -57,6 +57,60 @@ pub fn disk_floor(folder: &Path, count: usize) -> std::io::Result<Vec<Duration>>
     Ok(times)
 }
 
+/// The road from a decision to an independent subscriber: a durable store, delivery, the broker, another client.
+#[derive(Debug)]
+pub struct Road {
+    clock: Clock,
+    arrivals: mpsc::UnboundedReceiver<(Uuid, Moment)>,
+    store: Store,
+    delivery: Delivery,
+    shutdown: CancellationToken,
+}
+
+impl Road {
+    /// Opens the store at `store` and connects to the broker of `config`, twice: as falld and as the subscriber.
+    /// Errors are texts for people.
+    pub async fn open(config: &MqttConfig, store: &StoreConfig, clock: Clock) -> Result<Self, String> {
+        let metrics = Arc::new(Metrics::new());
+        let arrivals = subscribe(config, clock).await?;
+        let mut store = Store::open(store, clock, metrics.clone()).map_err(|error| error.to_string())?;
+        let (commands, _ignored) = mpsc::channel(1);
+        let shutdown = CancellationToken::new();
+        let delivery = mqtt::spawn(Parts {
+            config: MqttConfig { client_id: String::new(), session_expiry_s: 0, ..config.clone() },
+            device: DEVICE.into(),
+            outbox: store.outbox().ok_or("the outbox is taken")?,
+            telemetry: Telemetry::new(DEVICE, clock),
+            commands,
+            metrics,
+            clock,
+            shutdown: shutdown.clone(),
+            tuning: Tuning::default(),
+        })
+        .map_err(|error| error.to_string())?;
+        Ok(Self { clock, arrivals, store, delivery, shutdown })
+    }
+
+    /// What the detector's thread writes with.
+    pub fn recorder(&self) -> Recorder {
+        self.store.recorder()
+    }
+
+    /// The next event that the subscriber receives, and when; an error after ten seconds without one.
+    pub async fn arrival(&mut self) -> Result<(Uuid, Moment), String> {
+        let arrival = tokio::time::timeout(PATIENCE, self.arrivals.recv()).await;
+        arrival
+            .map_err(|_| format!("no event arrived within {} s", PATIENCE.as_secs()))?
+            .ok_or_else(|| "the subscriber lost its connection".into())
+    }
+
+    /// Says goodbye to the broker and closes the store.
+    pub async fn close(self) -> Result<(), String> {
+        self.shutdown.cancel();
+        self.delivery.task.await.map_err(|error| error.to_string())
+    }
+}
+
 /// Sends `count` events one by one, `pause` apart, through the store at `store` and the broker of `config`, and times
 /// each until another client has received it. Errors are texts for people.
 pub async fn measure(
@@ -65,58 +119,38 @@ pub async fn measure(
     count: usize,
     pause: Duration,
 ) -> Result<Vec<Sample>, String> {
-    let clock = Clock::start();
-    let metrics = Arc::new(Metrics::new());
-    let mut arrivals = subscribe(config, clock).await?;
-    let mut store = Store::open(store, clock, metrics.clone()).map_err(|error| error.to_string())?;
-    let (commands, _ignored) = mpsc::channel(1);
-    let shutdown = CancellationToken::new();
-    let delivery = mqtt::spawn(Parts {
-        config: MqttConfig { client_id: String::new(), session_expiry_s: 0, ..config.clone() },
-        device: DEVICE.into(),
-        outbox: store.outbox().ok_or("the outbox is taken")?,
-        telemetry: Telemetry::new(DEVICE, clock),
-        commands,
-        metrics,
-        clock,
-        shutdown: shutdown.clone(),
-        tuning: Tuning::default(),
-    })
-    .map_err(|error| error.to_string())?;
+    let mut road = Road::open(config, store, Clock::start()).await?;
+    let clock = road.clock;
     let mut samples = Vec::with_capacity(count);
     // The first ones make connections and caches.
     for number in 0..count + 10 {
-        let recorder = store.recorder();
-        let sent = tokio::task::spawn_blocking(move || append(&recorder, clock)).await;
+        let recorder = road.recorder();
+        let sent = tokio::task::spawn_blocking(move || {
+            let decided = clock.now();
+            let (id, stored) = append(&recorder, Ledger { captured: decided, scored: decided, decided });
+            (id, decided, stored)
+        })
+        .await;
         let (id, decided, stored) = sent.map_err(|error| error.to_string())?;
-        let arrival = async {
-            loop {
-                match arrivals.recv().await {
-                    Some((arrived, moment)) if arrived == id => return Some(moment),
-                    Some(_) => {}
-                    None => return None,
-                }
+        let received = loop {
+            let (arrived, moment) = road.arrival().await?;
+            if arrived == id {
+                break moment;
             }
         };
-        let received = tokio::time::timeout(PATIENCE, arrival)
-            .await
-            .map_err(|_| format!("event {number} did not arrive within {} s", PATIENCE.as_secs()))?
-            .ok_or("the subscriber lost its connection")?;
         if number >= 10 {
             let since = |moment: Moment| moment.saturating_sub(decided);
             samples.push(Sample { stored: since(stored), received: since(received) });
         }
         tokio::time::sleep(pause).await;
     }
-    shutdown.cancel();
-    delivery.task.await.map_err(|error| error.to_string())?;
+    road.close().await?;
     Ok(samples)
 }
 
-/// What the detector's thread does with a decision.
-fn append(recorder: &Recorder, clock: Clock) -> (Uuid, Moment, Moment) {
+/// What the detector's thread does with a decision: makes it durable. Returns the event's id and when it was stored.
+pub fn append(recorder: &Recorder, ledger: Ledger) -> (Uuid, Moment) {
     let id = Uuid::now_v7();
-    let decided = clock.now();
     let event = Event {
         id,
         incident: id,
@@ -124,10 +158,10 @@ fn append(recorder: &Recorder, clock: Clock) -> (Uuid, Moment, Moment) {
         event: EventType::Test,
         class: Class::Fall,
         score: 1.0,
-        ledger: Ledger { captured: decided, scored: decided, decided },
+        ledger,
     };
     let stored = recorder.append(&event, &Context { device: DEVICE.into(), ..Context::default() });
-    (id, decided, stored.at)
+    (id, stored.at)
 }
 
 /// Another client; gives each event's id and the moment of its arrival.

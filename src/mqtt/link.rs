@@ -4,6 +4,7 @@
 //! what was not acknowledged is published again by the driver, from the outbox. The client's own memory of such
 //! messages is never relied on (it is cleared when the broker has lost the session).
 
+use crate::config::check::LEAST_KEEP_ALIVE_S;
 use crate::config::{MqttConfig, TlsConfig};
 use crate::frame::Clock;
 use crate::mqtt::delivery::Verdict;
@@ -26,8 +27,6 @@ use tokio_util::sync::CancellationToken;
 /// Largest packet that the broker may send us. It is told so, and drops larger ones: otherwise one large command would
 /// end every connection anew.
 const MAX_PACKET: u32 = 64 * 1024;
-/// The client library panics on a shorter keep-alive: the configuration refuses it, and here it is raised to this.
-pub const LEAST_KEEP_ALIVE_S: u16 = 5;
 /// Requests that the client queues: one event, and telemetry of every camera at once.
 const CLIENT_QUEUE: usize = 512;
 /// A connection that held so long was a good one: the next backoff starts small again.
