@@ -171,10 +171,9 @@ fn config_in(arguments: &[OsString]) -> Option<PathBuf> {
 fn model_facts(config: Option<PathBuf>) -> String {
     let folder =
         read_config(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
-    let Ok(bundle) = Bundle::read(&folder) else {
+    let Ok(Bundle { folder, spec, .. }) = Bundle::read(&folder) else {
         return format!("\nmodel:    none that can be read in {}", folder.display());
     };
-    let spec = bundle.spec;
     let sha256 = spec.sha256.get(..12).unwrap_or(&spec.sha256);
     format!("\nmodel:    {} {} ({}), sha256 {sha256}, in {}", spec.name, spec.version, spec.precision, folder.display())
 }
