@@ -23,6 +23,8 @@ const WAIT: Duration = Duration::from_millis(50);
 /// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh. One may be a
 /// hiccup of the GPU; a second of failures at 15 fps is not.
 const MAX_FAILURES: u32 = 15;
+/// Orders obeyed in one turn; a test costs a commit, and a flood of them must not keep pictures waiting.
+const ORDERS_A_TURN: usize = 16;
 
 /// What a camera shows of its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,19 +128,33 @@ impl<O: Outlet> Detector<O> {
 
     /// Runs until every slot is closed and empty.
     pub fn run(mut self, bell: &Bell, orders: &Receiver<Order>) -> Result<(), Failed> {
+        let mut more = false;
         loop {
-            bell.wait(WAIT);
+            if !more {
+                bell.wait(WAIT);
+            }
             self.heartbeat.store(self.clock.now().as_millis() as u64, Ordering::Relaxed);
             // Closed is read before the frames are taken: what was put before the closing is still judged.
             let closed = self.inputs.iter().all(|input| input.slot.is_closed());
             self.obey(orders);
-            while self.judge()? {}
+            more = self.judge_round()?;
             self.pass_time();
             self.show();
-            if closed {
+            if closed && !more {
                 return Ok(());
             }
         }
+    }
+
+    /// As many batches as it takes to judge each camera once. True if pictures may still wait: with cameras that are
+    /// faster than the model they always do, and orders, gaps and the heartbeat must have their turn all the same.
+    fn judge_round(&mut self) -> Result<bool, Failed> {
+        for _ in 0..self.inputs.len().div_ceil(self.engine.batch()) {
+            if !self.judge()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One batch of what is ready. True if there was any.
@@ -220,7 +236,7 @@ impl<O: Outlet> Detector<O> {
     }
 
     fn obey(&mut self, orders: &Receiver<Order>) {
-        loop {
+        for _ in 0..ORDERS_A_TURN {
             match orders.try_recv() {
                 Ok(order) => self.follow(order),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,

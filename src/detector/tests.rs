@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
-use std::sync::{Mutex, PoisonError};
+use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -47,7 +49,7 @@ struct Room {
 }
 
 impl Room {
-    fn new(cameras: usize, batch: usize, classifier: ScriptedClassifier) -> Self {
+    fn new(cameras: usize, batch: usize, classifier: impl Classifier + 'static) -> Self {
         let policy = PolicyConfig::default();
         let engine = Engine::new(Box::new(classifier), cameras, batch, &policy);
         let (bell, metrics) = (Bell::new(), Arc::new(Metrics::new()));
@@ -86,7 +88,7 @@ impl Room {
             sender.send(order.clone()).unwrap();
         }
         self.detector.obey(&inbox);
-        while self.detector.judge()? {}
+        while self.detector.judge_round()? {}
         self.detector.pass_time();
         self.detector.show();
         Ok(())
@@ -219,4 +221,71 @@ fn what_lies_in_the_slots_is_judged_before_the_end() {
     room.detector.run(&bell, &inbox).unwrap();
     assert!(slot.take().is_none());
     assert_eq!(room.ear.events(), [EventType::Fall]);
+}
+
+/// A camera that is faster than the model: with each answer the next picture waits. It asks for a test, and ends when it
+/// is heard or when its film is over.
+struct Tireless {
+    inner: ScriptedClassifier,
+    camera: Arc<OnceLock<Arc<Slot<Frame>>>>,
+    orders: Sender<Order>,
+    ear: Arc<OnceLock<Ear>>,
+    left: Arc<AtomicU64>,
+}
+
+impl Classifier for Tireless {
+    fn spec(&self) -> &Spec {
+        self.inner.spec()
+    }
+
+    fn encode(&mut self, batch: &mut Encoding) -> Result<(), ClassifierError> {
+        let (camera, ear) = (self.camera.get().unwrap(), self.ear.get().unwrap());
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 || !ear.events().is_empty() {
+            camera.close();
+        } else {
+            self.orders.send(Order::Test("bed".into())).unwrap();
+            self.left.store(left - 1, Ordering::Relaxed);
+            let mut frame = Frame::new(self.spec().frame);
+            frame.tick = 1000 - left;
+            camera.put(frame);
+        }
+        self.inner.encode(batch)
+    }
+
+    fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
+        self.inner.score(rows)
+    }
+}
+
+#[test]
+fn orders_are_obeyed_while_the_cameras_are_faster_than_the_model() {
+    let (camera, ear, left) = (Arc::default(), Arc::default(), Arc::new(AtomicU64::new(1000)));
+    let (orders, inbox) = std::sync::mpsc::channel();
+    let classifier = Tireless {
+        inner: ScriptedClassifier::new(),
+        camera: Arc::clone(&camera),
+        orders,
+        ear: Arc::clone(&ear),
+        left: Arc::clone(&left),
+    };
+    let mut room = Room::new(1, 1, classifier);
+    assert!(camera.set(Arc::clone(&room.detector.inputs[0].slot)).is_ok() && ear.set(room.ear.clone()).is_ok());
+    room.picture(0, 0.0);
+    room.detector.run(&Bell::new(), &inbox).unwrap();
+    assert_eq!(room.ear.events().first(), Some(&EventType::Test));
+    assert!(left.load(Ordering::Relaxed) > 900, "it was heard while pictures came, not after the last one");
+}
+
+#[test]
+fn a_flood_of_orders_leaves_room_for_pictures() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let (sender, inbox) = std::sync::mpsc::channel();
+    for _ in 0..2 * ORDERS_A_TURN {
+        sender.send(Order::Test("bed".into())).unwrap();
+    }
+    room.detector.obey(&inbox);
+    assert_eq!(room.ear.events().len(), ORDERS_A_TURN);
+    room.detector.obey(&inbox);
+    assert_eq!(room.ear.events().len(), 2 * ORDERS_A_TURN, "and none is forgotten");
 }
