@@ -113,7 +113,7 @@ fn preset(text: &str) -> Result<String, String> {
         "jetson-rtsp" | "rtsp" => &["transport", "codec", "latency", "url"],
         _ => {
             let known: Vec<_> = PRESETS.iter().map(|(preset, _)| preset.split('?').next().unwrap_or(preset)).collect();
-            return Err(format!("there is no preset `{name}`: use one of {}", known.join(", ")));
+            return Err(format!("there is no preset `{}`: use one of {}", masked(name), known.join(", ")));
         }
     };
     let values = values(query, keys).map_err(|error| format!("preset `{name}`: {error}"))?;
@@ -167,7 +167,7 @@ fn values<'a>(query: &'a str, keys: &[&str]) -> Result<BTreeMap<&'a str, &'a str
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=').ok_or_else(|| format!("`{}` lacks its `=value`", masked(rest)))?;
         if !keys.contains(&key) {
-            return Err(format!("there is no key `{key}`: use {}", keys.join(", ")));
+            return Err(format!("there is no key `{}`: use {}", masked(key), keys.join(", ")));
         }
         let (value, next) = if key == "url" { (after, "") } else { after.split_once('&').unwrap_or((after, "")) };
         values.insert(key, value);

@@ -96,6 +96,18 @@ fn passwords_are_never_shown() {
 }
 
 #[test]
+fn a_refused_preset_shows_no_password_either() {
+    for source in [
+        "preset:rtsp://admin:hunter2@cam/live",
+        "preset:rtsp?rtsp://admin:hunter2@cam/live?a=b",
+        "preset:rtsp?rtsp://admin:hunter2@cam/live",
+    ] {
+        let error = Source::parse(&camera(source)).unwrap_err();
+        assert!(error.contains("admin:***@cam") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn one_process_has_one_rtsp_transport() {
     let tcp = camera("rtsp://a/");
     let udp = CameraConfig { transport: RtspTransport::Udp, ..camera("rtsp://b/") };
