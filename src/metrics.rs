@@ -112,7 +112,8 @@ pub struct Metrics {
     pub broker_connected: Gauge,
     /// 1 while the store cannot be written and events live in memory alone.
     pub store_degraded: Gauge,
-    /// Events given up because the store stayed unwritable and memory was full. Anything but zero is a broken promise.
+    /// Events given up: the store stayed unwritable until memory was full, or until the end. Anything but zero is a
+    /// broken promise.
     pub events_lost: Counter,
 }
 
@@ -161,7 +162,7 @@ impl Metrics {
         let broker_connected = gauge("broker_connected", "1 while the broker is connected");
         let store_degraded = gauge("store_degraded", "1 while the store cannot be written");
         let events_lost = Counter::default();
-        registry.register("events_lost", "Events given up: store unwritable and memory full", events_lost.clone());
+        registry.register("events_lost", "Events given up: the store could not be written", events_lost.clone());
         let outbox_oldest_age = FloatGauge::default();
         registry.register_with_unit(
             "outbox_oldest_age",
