@@ -117,6 +117,8 @@ impl<O: Outlet> Detector<O> {
         metrics: Arc<Metrics>,
         heartbeat: Arc<AtomicU64>,
     ) -> Self {
+        // The model has been loaded, which may have taken minutes: that is progress.
+        heartbeat.store(clock.now().as_millis() as u64, Ordering::Relaxed);
         let seen = inputs
             .iter()
             .map(|_| Seen { last: clock.now(), lost: false, scored: false, shown: None, incidents: HashMap::new() })

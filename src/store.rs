@@ -121,7 +121,8 @@ impl Store {
             notices,
             degraded: AtomicBool::new(false),
             depth: AtomicI64::new(depth),
-            progress: AtomicU64::new(0),
+            // Open is progress: loading a model before may have taken minutes.
+            progress: AtomicU64::new(u64::try_from(clock.now().as_micros()).unwrap_or(u64::MAX)),
             commits: AtomicU64::new(0),
             writer: Mutex::new(Writer { connection: events, last_seq, memory: VecDeque::new() }),
             _lock: lock,

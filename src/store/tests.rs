@@ -128,6 +128,7 @@ fn a_file_of_noise_is_moved_aside_and_numbers_jump_up() {
     std::fs::write(&config.path, [0x5a; 20_000]).unwrap();
     assert!(Store::check(&config).unwrap_err().to_string().contains("moves a damaged file aside"));
     let store = open(&config);
+    assert!(store.progress() > Moment::ZERO, "opening is progress, before the worker's first turn");
     assert!(store.recorder().append(&event("bed"), &Context::default()).seq > 1_700_000_000);
     assert!(Store::check(&config).is_ok());
 }
