@@ -23,6 +23,8 @@ const WAIT: Duration = Duration::from_millis(50);
 /// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh. One may be a
 /// hiccup of the GPU; a second of failures at 15 fps is not.
 const MAX_FAILURES: u32 = 15;
+/// Pictures for so long without a score are too few for a clip; the first score takes a second.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
 /// Orders obeyed in one turn; a test costs a commit, and a flood of them must not keep pictures waiting.
 const ORDERS_A_TURN: usize = 16;
 
@@ -39,6 +41,8 @@ pub struct Shown {
     pub incident: Option<Uuid>,
     /// False while it only watches.
     pub armed: bool,
+    /// Pictures come, and so seldom that none has been scored for some time.
+    pub slow: bool,
 }
 
 /// Where events and states go.
@@ -87,6 +91,8 @@ struct Seen {
     last: Moment,
     lost: bool,
     scored: bool,
+    /// Since when pictures have come without a score.
+    unscored_since: Option<Moment>,
     shown: Option<Shown>,
     incidents: HashMap<Class, Uuid>,
 }
@@ -121,7 +127,14 @@ impl<O: Outlet> Detector<O> {
         heartbeat.store(clock.now().as_millis() as u64, Ordering::Relaxed);
         let seen = inputs
             .iter()
-            .map(|_| Seen { last: clock.now(), lost: false, scored: false, shown: None, incidents: HashMap::new() })
+            .map(|_| Seen {
+                last: clock.now(),
+                lost: false,
+                scored: false,
+                unscored_since: None,
+                shown: None,
+                incidents: HashMap::new(),
+            })
             .collect();
         let frames = Vec::with_capacity(engine.batch());
         let decisions = Vec::with_capacity(inputs.len());
@@ -170,8 +183,10 @@ impl<O: Outlet> Detector<O> {
                 break;
             }
             if let Some(frame) = self.inputs[camera].slot.take() {
-                self.seen[camera].last = frame.captured;
-                self.seen[camera].lost = false;
+                let seen = &mut self.seen[camera];
+                seen.last = frame.captured;
+                seen.lost = false;
+                seen.unscored_since.get_or_insert(frame.captured);
                 self.frames.push((camera, frame));
                 self.turn = (camera + 1) % cameras;
             }
@@ -208,9 +223,11 @@ impl<O: Outlet> Detector<O> {
         for camera in self.engine.last_batch() {
             let age = now.saturating_sub(self.seen[camera].last);
             self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
-            if !self.seen[camera].scored && self.engine.scores(camera).is_some() {
-                self.seen[camera].scored = true;
-                self.outlet.first_score(&self.inputs[camera].id);
+            if self.engine.scores(camera).is_some() {
+                self.seen[camera].unscored_since = None;
+                if !std::mem::replace(&mut self.seen[camera].scored, true) {
+                    self.outlet.first_score(&self.inputs[camera].id);
+                }
             }
         }
         Ok(true)
@@ -224,6 +241,10 @@ impl<O: Outlet> Detector<O> {
         let bridge = (spec.hold_ticks as f64 + 1.0) / spec.rate_hz;
         let gap = Duration::from_secs_f64(bridge).max(Duration::from_millis(500));
         for camera in 0..self.inputs.len() {
+            if now.saturating_sub(self.seen[camera].last) > SLOW_AFTER {
+                // No pictures at all is what the capture speaks of.
+                self.seen[camera].unscored_since = None;
+            }
             let told = if !self.seen[camera].lost && now.saturating_sub(self.seen[camera].last) > gap {
                 self.seen[camera].lost = true;
                 let slot = &self.inputs[camera].slot;
@@ -301,6 +322,7 @@ impl<O: Outlet> Detector<O> {
 
     /// Shows each camera's state when it has changed.
     fn show(&mut self) {
+        let now = self.clock.now();
         for (camera, seen) in self.seen.iter_mut().enumerate() {
             let policy = self.engine.policy(camera);
             let state = policy.state();
@@ -315,9 +337,11 @@ impl<O: Outlet> Detector<O> {
                 acknowledged: policy.acknowledged(),
                 incident: class.and_then(|class| seen.incidents.get(&class).copied()),
                 armed: self.engine.armed(camera),
+                slow: seen.unscored_since.is_some_and(|since| now.saturating_sub(since) > SLOW_AFTER),
             };
             if seen.shown != Some(shown) {
                 seen.shown = Some(shown);
+                self.inputs[camera].metrics.slow.set(shown.slow.into());
                 self.outlet.shown(&self.inputs[camera].id, shown);
             }
         }

@@ -72,6 +72,8 @@ pub struct CameraMetrics {
     pub reconnects: Counter,
     /// 1 while the camera gives nothing that can be judged (lost, frozen, dark, covered).
     pub blind: Gauge,
+    /// 1 while pictures come too seldom to be judged.
+    pub slow: Gauge,
     /// From the capture of a frame to its score.
     pub frame_age: Histogram,
 }
@@ -96,6 +98,7 @@ pub struct Metrics {
     drops: Family<DropLabel, Counter>,
     reconnects: Family<CameraLabel, Counter>,
     blind: Family<CameraLabel, Gauge>,
+    slow: Family<CameraLabel, Gauge>,
     frame_age: Family<CameraLabel, Histogram, fn() -> Histogram>,
     events: Family<EventLabel, Counter>,
     /// One batch through encoder and head.
@@ -140,6 +143,8 @@ impl Metrics {
         registry.register("capture_reconnects", "Camera sessions opened after the first", reconnects.clone());
         let blind = Family::<CameraLabel, Gauge>::default();
         registry.register("camera_blind", "1 while a camera gives nothing that can be judged", blind.clone());
+        let slow = Family::<CameraLabel, Gauge>::default();
+        registry.register("camera_slow", "1 while pictures come too seldom to be judged", slow.clone());
         let frame_age = Family::<CameraLabel, Histogram, fn() -> Histogram>::new_with_constructor(latency);
         let seconds = Unit::Seconds;
         registry.register_with_unit("frame_age", "From capture to score", seconds.clone(), frame_age.clone());
@@ -176,6 +181,7 @@ impl Metrics {
             drops,
             reconnects,
             blind,
+            slow,
             frame_age,
             events,
             inference,
@@ -200,6 +206,7 @@ impl Metrics {
             drops,
             reconnects: self.reconnects.get_or_create_owned(&label),
             blind: self.blind.get_or_create_owned(&label),
+            slow: self.slow.get_or_create_owned(&label),
             frame_age: self.frame_age.get_or_create_owned(&label),
         }
     }

@@ -59,7 +59,8 @@ impl Room {
             .collect();
         let ear = Ear::default();
         let beat = Arc::new(AtomicU64::new(0));
-        let detector = Detector::new(engine, inputs, ear.clone(), Clock::start(), metrics, beat);
+        let clock = Clock::started(Duration::from_secs(60));
+        let detector = Detector::new(engine, inputs, ear.clone(), clock, metrics, beat);
         Self { detector, ear, ticks: [0; 3] }
     }
 
@@ -288,4 +289,30 @@ fn a_flood_of_orders_leaves_room_for_pictures() {
     assert_eq!(room.ear.events().len(), ORDERS_A_TURN);
     room.detector.obey(&inbox);
     assert_eq!(room.ear.events().len(), 2 * ORDERS_A_TURN, "and none is forgotten");
+}
+
+#[test]
+fn pictures_too_seldom_for_a_clip_are_slow_until_one_is_scored() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let slow = |room: &Room| (room.last_shown().slow, room.detector.inputs[0].metrics.slow.get());
+    for _ in 0..3 {
+        room.ticks[0] += 5;
+        room.watch(1, 0.9);
+    }
+    assert_eq!(slow(&room), (false, 0), "it may be a stutter");
+    // Five seconds like these.
+    let since = room.detector.seen[0].unscored_since.as_mut().unwrap();
+    *since -= SLOW_AFTER;
+    room.ticks[0] += 5;
+    room.watch(1, 0.9);
+    assert_eq!(slow(&room), (true, 1));
+    assert_eq!(room.ear.events(), [], "and nothing was judged");
+    room.watch(2, 0.0);
+    assert_eq!(slow(&room), (false, 0));
+    // A camera that gives nothing at all is the capture's to tell of.
+    room.ticks[0] += 5;
+    room.watch(1, 0.0);
+    room.detector.seen[0].last -= SLOW_AFTER + Duration::from_millis(1);
+    room.turn(&[]).unwrap();
+    assert_eq!((slow(&room), room.detector.seen[0].unscored_since), ((false, 0), None));
 }
