@@ -9,7 +9,7 @@ use crate::engine::{Decision, Engine};
 use crate::event::policy::{State, Transition};
 use crate::event::{Class, Event, EventType, Ledger};
 use crate::frame::{Clock, Frame, Moment};
-use crate::metrics::{CameraMetrics, Metrics};
+use crate::metrics::{CameraMetrics, DropReason, Metrics};
 use crate::slot::{Bell, Slot};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,6 +107,8 @@ pub struct Detector<O> {
     metrics: Arc<Metrics>,
     heartbeat: Arc<AtomicU64>,
     frames: Vec<(usize, Frame)>,
+    /// The cameras of the running batch.
+    taken: Vec<usize>,
     decisions: Vec<Decision>,
     failures: u32,
     turn: usize,
@@ -136,9 +138,10 @@ impl<O: Outlet> Detector<O> {
                 incidents: HashMap::new(),
             })
             .collect();
-        let frames = Vec::with_capacity(engine.batch());
+        let (frames, taken) = (Vec::with_capacity(engine.batch()), Vec::with_capacity(engine.batch()));
         let decisions = Vec::with_capacity(inputs.len());
-        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, decisions, failures: 0, turn: 0 }
+        let (failures, turn) = (0, 0);
+        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, taken, decisions, failures, turn }
     }
 
     /// Runs until every slot is closed and empty.
@@ -177,6 +180,7 @@ impl<O: Outlet> Detector<O> {
         // Batches smaller than the number of cameras begin where the last one ended, so that nobody starves.
         let cameras = self.inputs.len();
         let first = self.turn;
+        self.taken.clear();
         for offset in 0..cameras {
             let camera = (first + offset) % cameras;
             if self.frames.len() == self.engine.batch() {
@@ -188,6 +192,7 @@ impl<O: Outlet> Detector<O> {
                 seen.lost = false;
                 seen.unscored_since.get_or_insert(frame.captured);
                 self.frames.push((camera, frame));
+                self.taken.push(camera);
                 self.turn = (camera + 1) % cameras;
             }
         }
@@ -208,9 +213,13 @@ impl<O: Outlet> Detector<O> {
                 if self.failures == 1 {
                     tracing::error!(%error, "inference failed");
                 }
+                for &camera in &self.taken {
+                    self.inputs[camera].metrics.dropped(DropReason::Inference);
+                }
                 if self.failures == MAX_FAILURES {
                     return Err(Failed { last: error.to_string() });
                 }
+                return Ok(true);
             }
         }
         for index in 0..self.decisions.len() {
@@ -220,7 +229,7 @@ impl<O: Outlet> Detector<O> {
         }
         self.decisions.clear();
         let now = self.clock.now();
-        for camera in self.engine.last_batch() {
+        for &camera in &self.taken {
             let age = now.saturating_sub(self.seen[camera].last);
             self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
             if self.engine.scores(camera).is_some() {

@@ -29,10 +29,12 @@ pub enum DropReason {
     Decode,
     /// The camera is frozen, dark or covered.
     Blind,
+    /// The inference of its batch failed.
+    Inference,
 }
 
 impl DropReason {
-    const ALL: [Self; 4] = [Self::Cadence, Self::Displaced, Self::Decode, Self::Blind];
+    const ALL: [Self; 5] = [Self::Cadence, Self::Displaced, Self::Decode, Self::Blind, Self::Inference];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +42,7 @@ impl DropReason {
             Self::Displaced => "displaced",
             Self::Decode => "decode",
             Self::Blind => "blind",
+            Self::Inference => "inference",
         }
     }
 }

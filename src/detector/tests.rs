@@ -143,6 +143,8 @@ fn a_good_inference_forgives_those_that_failed() {
     let mut room = Room::new(1, 1, failing(MAX_FAILURES - 1));
     room.watch(MAX_FAILURES as usize + 5, 0.9);
     assert_eq!(room.detector.failures, 0);
+    let numbers = &room.detector.inputs[0].metrics;
+    assert_eq!(numbers.drops(DropReason::Inference), u64::from(MAX_FAILURES) - 1, "each drop is counted");
     assert_eq!(room.ear.events(), [EventType::Fall], "and sees what comes after them");
 }
 
