@@ -72,11 +72,6 @@ impl Source {
         }
     }
 
-    /// Files end and carry their own time; everything else is live.
-    pub fn is_live(&self) -> bool {
-        !matches!(self, Self::File(_))
-    }
-
     /// The source as it may be shown.
     pub fn describe(&self) -> String {
         match self {
