@@ -199,7 +199,7 @@ pub fn masked(text: &str) -> String {
         rest = &after[end..];
     }
     out.push_str(rest);
-    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret="] {
+    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret=", "auth="] {
         out = masked_values(&out, key);
     }
     out

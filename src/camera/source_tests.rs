@@ -86,6 +86,7 @@ fn passwords_are_never_shown() {
         ("rtsp://cam/user@home", "rtsp://cam/user@home"),
         ("http://cam/snap?user=a&password=b&x=1", "http://cam/snap?user=a&password=***&x=1"),
         ("http://cam/snap?PWD=geheim", "http://cam/snap?PWD=***"),
+        ("http://cam/snap?auth=YWRtaW46MTE=&x=1", "http://cam/snap?auth=***&x=1"),
         (
             "rtspsrc location=\"rtsp://a:b@c/d\" user-pw=x ! appsink",
             "rtspsrc location=\"rtsp://a:***@c/d\" user-pw=*** ! appsink",
