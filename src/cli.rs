@@ -190,7 +190,14 @@ fn with_opencv_settings(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
+    let again = |program: &Path| {
+        std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing.clone()).exec()
+    };
+    let mut error = again(&program);
+    if error.kind() == io::ErrorKind::NotFound {
+        // An upgrade has replaced the file since the start; the kernel still has the old one.
+        error = again(Path::new("/proc/self/exe"));
+    }
     Err(format!("cannot start again with OpenCV's settings: {error}"))
 }
 

@@ -159,7 +159,7 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
-            path: "/usr/share/falld/model".into(),
+            path: crate::place::MODEL.into(),
             runtime: PathBuf::new(),
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
             require: None,

@@ -31,6 +31,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod place;
 pub mod preflight;
 pub mod probe;
 pub mod reload;

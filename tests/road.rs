@@ -38,7 +38,7 @@ impl Dice {
 /// One life: left alone for a random time, or asked for tests until some are stored, then killed.
 async fn life(site: &Site, asker: &Subscriber, dice: &mut Dice) {
     let before = site.stored().len() as u64;
-    let falld = site.start();
+    let mut falld = site.start();
     let topic = "falld/house/room/cmd";
     if dice.roll(4) == 0 {
         // Anywhere: while the model loads, the store opens, the broker greets.
@@ -48,6 +48,7 @@ async fn life(site: &Site, asker: &Subscriber, dice: &mut Dice) {
         let stored = async {
             // Whoever asks too early is not heard, so ask until enough is there.
             while (site.stored().len() as u64) < wanted {
+                falld.must_live();
                 asker.client.publish(topic, QoS::AtLeastOnce, false, r#"{"command":"test"}"#).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(1 + dice.roll(20))).await;
             }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Numbers of cameras that are tried, one after the other.
 const TRIED: [usize; 11] = [1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32];
 /// Files open, decoders start, every clip fills up to its first score.
-const WARM_UP: Duration = Duration::from_secs(3);
+const WARM_UP: Duration = Duration::from_secs(2);
 /// A camera's frames may be off by one at each end of the count.
 const EDGE: u64 = 2;
 

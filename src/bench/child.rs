@@ -18,8 +18,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `program`; what it says on standard error lands in `<name>.log` in `folder`. The second form of standard
-    /// output, if wanted, is `<name>.out`.
+    /// Starts `program` with what `complete` adds. Its standard output and error land in `folder`, as `<name>.out` and
+    /// `<name>.log`.
     pub(super) fn start(
         name: &str,
         program: &Path,
@@ -28,9 +28,15 @@ impl Program {
     ) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", program.display());
         let log = folder.join(format!("{name}.log"));
-        // With its parent's end comes its own, even if no destructor runs.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        // With its parent's end comes its own, even if no destructor runs; a system without util-linux goes without.
+        let mut command = match find("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command.stdin(Stdio::null());
         command.stdout(File::create(folder.join(format!("{name}.out"))).map_err(failed)?);
         command.stderr(File::create(&log).map_err(failed)?);

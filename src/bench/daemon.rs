@@ -19,17 +19,18 @@ pub(super) fn measure(scene: &Scene) -> Result<Section, String> {
     let mut starts = Vec::new();
     let rounds = scene.count(6, 1);
     let mut memory = Memory::default();
+    // Longer than the stream, so that the file is opened a second time.
+    let seconds = scene.count(40, 4);
     for round in 0..rounds {
         let falld = Falld::start(scene)?;
         starts.push(falld.ready_after.as_secs_f64());
         // The last one stays long enough to have done everything it does.
         if round + 1 == rounds {
-            std::thread::sleep(Duration::from_secs(scene.count(25, 4) as u64));
+            std::thread::sleep(Duration::from_secs(seconds as u64));
             memory = falld.memory()?;
         }
     }
     let mib = |kib: u64| kib as f64 / 1024.0;
-    let seconds = scene.count(25, 4);
     let peak = mib(memory.peak);
     let mut rows = vec![
         Row {

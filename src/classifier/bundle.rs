@@ -7,6 +7,7 @@ mod manifest;
 mod spec;
 
 use super::ClassifierError;
+use crate::place;
 pub use manifest::{
     ClipFacts, FrameFacts, Manifest, NetworkFacts, PeopleFacts, ProbeFacts, Side, TensorFacts, TrackerFacts,
 };
@@ -42,13 +43,14 @@ impl Bundle {
     pub fn open(folder: &Path) -> Result<Self, ClassifierError> {
         let bundle = Self::read(folder)?;
         for network in [&bundle.manifest.encoder, &bundle.manifest.head] {
-            check_file(&folder.join(&network.file), network)?;
+            check_file(&bundle.folder.join(&network.file), network)?;
         }
         Ok(bundle)
     }
 
     /// Reads and checks the manifest in `folder` alone: what the networks beside it should be, not whether they are.
     pub fn read(folder: &Path) -> Result<Self, ClassifierError> {
+        let folder = place::model(folder);
         let path = folder.join("manifest.json");
         let text = std::fs::read_to_string(&path).map_err(|error| {
             ClassifierError::Bundle(format!(
@@ -63,7 +65,7 @@ impl Bundle {
             ))
         })?;
         let spec = spec::check(&manifest, &path)?;
-        Ok(Self { folder: folder.to_owned(), manifest, spec })
+        Ok(Self { folder, manifest, spec })
     }
 }
 

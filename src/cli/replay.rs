@@ -133,9 +133,10 @@ pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> 
     let wall = begun.elapsed().as_secs_f64();
     let _ = write!(
         table,
-        "\n{} clips, {:.1} s of video, {judged} frames judged, {alerts} alerts; {:.1} times real time\n",
-        clips.len(),
+        "\n{}, {:.1} s of video, {judged} frames judged, {}; {:.1} times real time\n",
+        count(clips.len(), "clip"),
         media.as_secs_f64(),
+        count(alerts, "alert"),
         media.as_secs_f64() / wall.max(1e-9),
     );
     Ok(Summary { table, broken })
@@ -157,17 +158,17 @@ fn row(table: &mut String, name: &str, length: Duration, what: &str) {
     let _ = writeln!(table, "{name:<40} {:>6.1} s  {what}", length.as_secs_f64());
 }
 
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The alerts of a clip, or how near it came to one.
 fn describe(outcome: &Outcome) -> String {
     let mut text = String::new();
     for decision in outcome.decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
-        let _ = write!(
-            text,
-            "{} at {:.1} s ({:.2})  ",
-            decision.transition.event.as_str(),
-            decision.captured.as_secs_f64(),
-            decision.transition.score
-        );
+        let comma = if text.is_empty() { "" } else { ", " };
+        let (event, score) = (decision.transition.event.as_str(), decision.transition.score);
+        let _ = write!(text, "{comma}{event} at {:.1} s ({score:.2})", decision.captured.as_secs_f64());
     }
     if text.is_empty() {
         let (fall, climb) = (outcome.peak_fall, outcome.peak_climb);

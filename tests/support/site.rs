@@ -187,6 +187,11 @@ impl Running {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Fails if it has ended by itself.
+    pub fn must_live(&mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "falld has ended");
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

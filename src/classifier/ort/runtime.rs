@@ -3,6 +3,7 @@
 use super::chain;
 use crate::classifier::ClassifierError;
 use crate::config::ModelConfig;
+use crate::place;
 use ort::environment::Environment;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,7 +16,7 @@ static OPENING: Mutex<()> = Mutex::new(());
 const NAME: &str = "libonnxruntime.so";
 
 /// The library that would be opened: `model.runtime` if set, else the first that exists of `ORT_DYLIB_PATH`, the
-/// program's folder, `/usr/lib/falld`, `/usr/local/lib` and the system's folders.
+/// program's folder, `/usr/lib/falld`, `/usr/local/lib`, the system's folders, and a checkout's `.falld`.
 pub fn find(config: &ModelConfig) -> Result<PathBuf, ClassifierError> {
     if !config.runtime.as_os_str().is_empty() {
         return Ok(config.runtime.clone());
@@ -26,6 +27,7 @@ pub fn find(config: &ModelConfig) -> Result<PathBuf, ClassifierError> {
     let folders = beside
         .into_iter()
         .chain(["/usr/lib/falld", "/usr/local/lib", &multiarch, "/usr/lib"].map(PathBuf::from))
+        .chain(place::checkout().map(|root| root.join(".falld")))
         .map(|folder| folder.join(NAME));
     named.into_iter().chain(folders).find(|path| path.is_file()).ok_or_else(|| {
         ClassifierError::Runtime(format!(
