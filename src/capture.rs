@@ -190,8 +190,12 @@ impl Supervisor {
                         break;
                     }
                 }
-                // The file starts again: neither a loss nor a reconnect.
-                End::Finished { .. } => continue,
+                // The file starts again: neither a loss nor a reconnect. One of a single picture takes its time, or
+                // it would be opened without a pause.
+                End::Finished { .. } => {
+                    self.control.pause(backoff::FIRST.saturating_sub(lasted));
+                    continue;
+                }
                 End::Failed { error: CameraError::Changed(detail), pictures } if pictures > 0 && attempt == 0 => {
                     tracing::info!(camera = %self.plan.camera, detail, "camera changed, reopening");
                 }

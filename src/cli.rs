@@ -7,9 +7,9 @@ pub mod replay;
 pub mod run;
 
 use crate::classifier::bundle::Bundle;
-use crate::config::ModelConfig;
 use crate::config::load::{DEFAULT_PATH, Loaded, load};
 use crate::config::problem::Problems;
+use crate::config::{Config, ModelConfig};
 use crate::exit::Exit;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -176,6 +176,28 @@ fn model_facts(config: Option<PathBuf>) -> String {
     };
     let sha256 = spec.sha256.get(..12).unwrap_or(&spec.sha256);
     format!("\nmodel:    {} {} ({}), sha256 {sha256}, in {}", spec.name, spec.version, spec.precision, folder.display())
+}
+
+/// OpenCV takes some settings from the process's environment alone, and the environment of a process with threads must
+/// not change: so this process, which has none yet, becomes itself again with them.
+fn with_opencv_settings(config: &Config) -> Result<(), String> {
+    use std::os::unix::process::CommandExt as _;
+    let cameras = config.camera.iter().map(|(id, camera)| (id.as_str(), camera));
+    let wanted = crate::camera::source::environment(cameras)?;
+    let missing: Vec<_> = wanted.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let again = |program: &Path| {
+        std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing.clone()).exec()
+    };
+    let mut error = again(&program);
+    if error.kind() == io::ErrorKind::NotFound {
+        // An upgrade has replaced the file since the start; the kernel still has the old one.
+        error = again(Path::new("/proc/self/exe"));
+    }
+    Err(format!("cannot start again with OpenCV's settings: {error}"))
 }
 
 /// Says something on standard error.

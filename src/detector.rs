@@ -9,7 +9,7 @@ use crate::engine::{Decision, Engine};
 use crate::event::policy::{State, Transition};
 use crate::event::{Class, Event, EventType, Ledger};
 use crate::frame::{Clock, Frame, Moment};
-use crate::metrics::{CameraMetrics, Metrics};
+use crate::metrics::{CameraMetrics, DropReason, Metrics};
 use crate::slot::{Bell, Slot};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +23,10 @@ const WAIT: Duration = Duration::from_millis(50);
 /// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh. One may be a
 /// hiccup of the GPU; a second of failures at 15 fps is not.
 const MAX_FAILURES: u32 = 15;
+/// Pictures for so long without a score are too few for a clip; the first score takes a second.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
+/// Orders obeyed in one turn; a test costs a commit, and a flood of them must not keep pictures waiting.
+const ORDERS_A_TURN: usize = 16;
 
 /// What a camera shows of its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Shown {
     pub incident: Option<Uuid>,
     /// False while it only watches.
     pub armed: bool,
+    /// Pictures come, and so seldom that none has been scored for some time.
+    pub slow: bool,
 }
 
 /// Where events and states go.
@@ -85,6 +91,8 @@ struct Seen {
     last: Moment,
     lost: bool,
     scored: bool,
+    /// Since when pictures have come without a score.
+    unscored_since: Option<Moment>,
     shown: Option<Shown>,
     incidents: HashMap<Class, Uuid>,
 }
@@ -99,6 +107,8 @@ pub struct Detector<O> {
     metrics: Arc<Metrics>,
     heartbeat: Arc<AtomicU64>,
     frames: Vec<(usize, Frame)>,
+    /// The cameras of the running batch.
+    taken: Vec<usize>,
     decisions: Vec<Decision>,
     failures: u32,
     turn: usize,
@@ -115,30 +125,54 @@ impl<O: Outlet> Detector<O> {
         metrics: Arc<Metrics>,
         heartbeat: Arc<AtomicU64>,
     ) -> Self {
+        // The model has been loaded, which may have taken minutes: that is progress.
+        heartbeat.store(clock.now().as_millis() as u64, Ordering::Relaxed);
         let seen = inputs
             .iter()
-            .map(|_| Seen { last: clock.now(), lost: false, scored: false, shown: None, incidents: HashMap::new() })
+            .map(|_| Seen {
+                last: clock.now(),
+                lost: false,
+                scored: false,
+                unscored_since: None,
+                shown: None,
+                incidents: HashMap::new(),
+            })
             .collect();
-        let frames = Vec::with_capacity(engine.batch());
+        let (frames, taken) = (Vec::with_capacity(engine.batch()), Vec::with_capacity(engine.batch()));
         let decisions = Vec::with_capacity(inputs.len());
-        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, decisions, failures: 0, turn: 0 }
+        let (failures, turn) = (0, 0);
+        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, taken, decisions, failures, turn }
     }
 
     /// Runs until every slot is closed and empty.
     pub fn run(mut self, bell: &Bell, orders: &Receiver<Order>) -> Result<(), Failed> {
+        let mut more = false;
         loop {
-            bell.wait(WAIT);
+            if !more {
+                bell.wait(WAIT);
+            }
             self.heartbeat.store(self.clock.now().as_millis() as u64, Ordering::Relaxed);
             // Closed is read before the frames are taken: what was put before the closing is still judged.
             let closed = self.inputs.iter().all(|input| input.slot.is_closed());
             self.obey(orders);
-            while self.judge()? {}
+            more = self.judge_round()?;
             self.pass_time();
             self.show();
-            if closed {
+            if closed && !more {
                 return Ok(());
             }
         }
+    }
+
+    /// As many batches as it takes to judge each camera once. True if pictures may still wait: with cameras that are
+    /// faster than the model they always do, and orders, gaps and the heartbeat must have their turn all the same.
+    fn judge_round(&mut self) -> Result<bool, Failed> {
+        for _ in 0..self.inputs.len().div_ceil(self.engine.batch()) {
+            if !self.judge()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One batch of what is ready. True if there was any.
@@ -146,15 +180,19 @@ impl<O: Outlet> Detector<O> {
         // Batches smaller than the number of cameras begin where the last one ended, so that nobody starves.
         let cameras = self.inputs.len();
         let first = self.turn;
+        self.taken.clear();
         for offset in 0..cameras {
             let camera = (first + offset) % cameras;
             if self.frames.len() == self.engine.batch() {
                 break;
             }
             if let Some(frame) = self.inputs[camera].slot.take() {
-                self.seen[camera].last = frame.captured;
-                self.seen[camera].lost = false;
+                let seen = &mut self.seen[camera];
+                seen.last = frame.captured;
+                seen.lost = false;
+                seen.unscored_since.get_or_insert(frame.captured);
                 self.frames.push((camera, frame));
+                self.taken.push(camera);
                 self.turn = (camera + 1) % cameras;
             }
         }
@@ -175,9 +213,13 @@ impl<O: Outlet> Detector<O> {
                 if self.failures == 1 {
                     tracing::error!(%error, "inference failed");
                 }
+                for &camera in &self.taken {
+                    self.inputs[camera].metrics.dropped(DropReason::Inference);
+                }
                 if self.failures == MAX_FAILURES {
                     return Err(Failed { last: error.to_string() });
                 }
+                return Ok(true);
             }
         }
         for index in 0..self.decisions.len() {
@@ -187,12 +229,14 @@ impl<O: Outlet> Detector<O> {
         }
         self.decisions.clear();
         let now = self.clock.now();
-        for camera in self.engine.last_batch() {
+        for &camera in &self.taken {
             let age = now.saturating_sub(self.seen[camera].last);
             self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
-            if !self.seen[camera].scored && self.engine.scores(camera).is_some() {
-                self.seen[camera].scored = true;
-                self.outlet.first_score(&self.inputs[camera].id);
+            if self.engine.scores(camera).is_some() {
+                self.seen[camera].unscored_since = None;
+                if !std::mem::replace(&mut self.seen[camera].scored, true) {
+                    self.outlet.first_score(&self.inputs[camera].id);
+                }
             }
         }
         Ok(true)
@@ -206,6 +250,10 @@ impl<O: Outlet> Detector<O> {
         let bridge = (spec.hold_ticks as f64 + 1.0) / spec.rate_hz;
         let gap = Duration::from_secs_f64(bridge).max(Duration::from_millis(500));
         for camera in 0..self.inputs.len() {
+            if now.saturating_sub(self.seen[camera].last) > SLOW_AFTER {
+                // No pictures at all is what the capture speaks of.
+                self.seen[camera].unscored_since = None;
+            }
             let told = if !self.seen[camera].lost && now.saturating_sub(self.seen[camera].last) > gap {
                 self.seen[camera].lost = true;
                 let slot = &self.inputs[camera].slot;
@@ -220,7 +268,7 @@ impl<O: Outlet> Detector<O> {
     }
 
     fn obey(&mut self, orders: &Receiver<Order>) {
-        loop {
+        for _ in 0..ORDERS_A_TURN {
             match orders.try_recv() {
                 Ok(order) => self.follow(order),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
@@ -283,6 +331,7 @@ impl<O: Outlet> Detector<O> {
 
     /// Shows each camera's state when it has changed.
     fn show(&mut self) {
+        let now = self.clock.now();
         for (camera, seen) in self.seen.iter_mut().enumerate() {
             let policy = self.engine.policy(camera);
             let state = policy.state();
@@ -297,9 +346,11 @@ impl<O: Outlet> Detector<O> {
                 acknowledged: policy.acknowledged(),
                 incident: class.and_then(|class| seen.incidents.get(&class).copied()),
                 armed: self.engine.armed(camera),
+                slow: seen.unscored_since.is_some_and(|since| now.saturating_sub(since) > SLOW_AFTER),
             };
             if seen.shown != Some(shown) {
                 seen.shown = Some(shown);
+                self.inputs[camera].metrics.slow.set(shown.slow.into());
                 self.outlet.shown(&self.inputs[camera].id, shown);
             }
         }

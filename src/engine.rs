@@ -108,11 +108,6 @@ impl Engine {
         self.watches[camera].scores
     }
 
-    /// The cameras of the batch that the last step scored.
-    pub fn last_batch(&self) -> impl Iterator<Item = usize> {
-        self.asked.iter().map(|(camera, _)| *camera)
-    }
-
     /// Logits of the rows that the last step scored, f32 `[rows, K]`, the last camera's rows last.
     pub fn logits(&self) -> &[f32] {
         &self.scoring.logits[..self.scoring.len * self.spec.classes.len()]
@@ -168,8 +163,8 @@ impl Engine {
     /// Scores one batch: at most one frame of each camera and at most [`batch`](Self::batch) frames.
     ///
     /// Drains `frames`; decisions are appended to `decisions`; frames that fall out of a clip go to `recycle` with
-    /// their camera. `clock` reads the time for the ledger. After an error the frames of the batch are in no clip, and
-    /// the clips are as before.
+    /// their camera. `clock` reads the time for the ledger. After an error of the encoder the frames of the batch are in
+    /// no clip; after one of the head they are, unscored.
     pub fn step(
         &mut self,
         frames: &mut Vec<(usize, Frame)>,

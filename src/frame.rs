@@ -68,6 +68,13 @@ impl Clock {
         Self { start: Instant::now(), wall }
     }
 
+    /// A clock that was started so long ago: for tests of what takes time.
+    #[cfg(test)]
+    pub(crate) fn started(ago: Duration) -> Self {
+        let clock = Self::start();
+        Self { start: clock.start.checked_sub(ago).unwrap_or(clock.start), ..clock }
+    }
+
     /// Time since the start.
     pub fn now(&self) -> Moment {
         self.start.elapsed()

@@ -21,14 +21,16 @@ pub enum CameraHealth {
     Dark,
     /// Light but featureless: something hangs before the lens.
     Covered,
+    /// Pictures come, and too seldom for a clip: nothing is judged.
+    Slow,
     /// A file without `repeat` has been played to its end.
     Ended,
 }
 
 impl CameraHealth {
     /// Every state, for schemas and manuals.
-    pub const ALL: [Self; 7] =
-        [Self::Connecting, Self::Ok, Self::Lost, Self::Frozen, Self::Dark, Self::Covered, Self::Ended];
+    pub const ALL: [Self; 8] =
+        [Self::Connecting, Self::Ok, Self::Lost, Self::Frozen, Self::Dark, Self::Covered, Self::Slow, Self::Ended];
 
     /// The state as it stands in payloads, logs and metric labels.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +41,7 @@ impl CameraHealth {
             Self::Frozen => "frozen",
             Self::Dark => "dark",
             Self::Covered => "covered",
+            Self::Slow => "slow",
             Self::Ended => "ended",
         }
     }
@@ -53,6 +56,10 @@ impl CameraHealth {
             }
             Self::Dark => "too dark to see anybody: give light, or a camera with infrared",
             Self::Covered => "light but featureless: look whether something hangs before the lens",
+            Self::Slow => {
+                "too few pictures a second to be judged: set the camera to 15 and its exposure short, check the \
+                 network, or give this machine fewer cameras"
+            }
         }
     }
 }

@@ -29,10 +29,12 @@ pub enum DropReason {
     Decode,
     /// The camera is frozen, dark or covered.
     Blind,
+    /// The inference of its batch failed.
+    Inference,
 }
 
 impl DropReason {
-    const ALL: [Self; 4] = [Self::Cadence, Self::Displaced, Self::Decode, Self::Blind];
+    const ALL: [Self; 5] = [Self::Cadence, Self::Displaced, Self::Decode, Self::Blind, Self::Inference];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +42,7 @@ impl DropReason {
             Self::Displaced => "displaced",
             Self::Decode => "decode",
             Self::Blind => "blind",
+            Self::Inference => "inference",
         }
     }
 }
@@ -72,6 +75,8 @@ pub struct CameraMetrics {
     pub reconnects: Counter,
     /// 1 while the camera gives nothing that can be judged (lost, frozen, dark, covered).
     pub blind: Gauge,
+    /// 1 while pictures come too seldom to be judged.
+    pub slow: Gauge,
     /// From the capture of a frame to its score.
     pub frame_age: Histogram,
 }
@@ -96,6 +101,7 @@ pub struct Metrics {
     drops: Family<DropLabel, Counter>,
     reconnects: Family<CameraLabel, Counter>,
     blind: Family<CameraLabel, Gauge>,
+    slow: Family<CameraLabel, Gauge>,
     frame_age: Family<CameraLabel, Histogram, fn() -> Histogram>,
     events: Family<EventLabel, Counter>,
     /// One batch through encoder and head.
@@ -112,7 +118,8 @@ pub struct Metrics {
     pub broker_connected: Gauge,
     /// 1 while the store cannot be written and events live in memory alone.
     pub store_degraded: Gauge,
-    /// Events given up because the store stayed unwritable and memory was full. Anything but zero is a broken promise.
+    /// Events given up: the store stayed unwritable until memory was full, or until the end. Anything but zero is a
+    /// broken promise.
     pub events_lost: Counter,
 }
 
@@ -139,6 +146,8 @@ impl Metrics {
         registry.register("capture_reconnects", "Camera sessions opened after the first", reconnects.clone());
         let blind = Family::<CameraLabel, Gauge>::default();
         registry.register("camera_blind", "1 while a camera gives nothing that can be judged", blind.clone());
+        let slow = Family::<CameraLabel, Gauge>::default();
+        registry.register("camera_slow", "1 while pictures come too seldom to be judged", slow.clone());
         let frame_age = Family::<CameraLabel, Histogram, fn() -> Histogram>::new_with_constructor(latency);
         let seconds = Unit::Seconds;
         registry.register_with_unit("frame_age", "From capture to score", seconds.clone(), frame_age.clone());
@@ -161,7 +170,7 @@ impl Metrics {
         let broker_connected = gauge("broker_connected", "1 while the broker is connected");
         let store_degraded = gauge("store_degraded", "1 while the store cannot be written");
         let events_lost = Counter::default();
-        registry.register("events_lost", "Events given up: store unwritable and memory full", events_lost.clone());
+        registry.register("events_lost", "Events given up: the store could not be written", events_lost.clone());
         let outbox_oldest_age = FloatGauge::default();
         registry.register_with_unit(
             "outbox_oldest_age",
@@ -175,6 +184,7 @@ impl Metrics {
             drops,
             reconnects,
             blind,
+            slow,
             frame_age,
             events,
             inference,
@@ -199,6 +209,7 @@ impl Metrics {
             drops,
             reconnects: self.reconnects.get_or_create_owned(&label),
             blind: self.blind.get_or_create_owned(&label),
+            slow: self.slow.get_or_create_owned(&label),
             frame_age: self.frame_age.get_or_create_owned(&label),
         }
     }

@@ -121,7 +121,8 @@ impl Store {
             notices,
             degraded: AtomicBool::new(false),
             depth: AtomicI64::new(depth),
-            progress: AtomicU64::new(0),
+            // Open is progress: loading a model before may have taken minutes.
+            progress: AtomicU64::new(u64::try_from(clock.now().as_micros()).unwrap_or(u64::MAX)),
             commits: AtomicU64::new(0),
             writer: Mutex::new(Writer { connection: events, last_seq, memory: VecDeque::new() }),
             _lock: lock,
@@ -292,11 +293,17 @@ impl Shared {
             if let Some(lost) = writer.memory.remove(delivered.unwrap_or(0))
                 && lost.receipt.is_none()
             {
-                self.metrics.events_lost.inc();
-                tracing::error!(event_id = %lost.row.id, "memory is full and the store cannot be written: event given up");
+                self.given_up(&lost.row);
             }
         }
         writer.memory.push_back(Waiting { row, receipt: None });
+    }
+
+    /// The one way to lose an event: the store could not be written until memory was full, or until the end.
+    fn given_up(&self, row: &Row) {
+        self.metrics.events_lost.inc();
+        let (camera, kind) = (&*row.camera, row.event.as_str());
+        tracing::error!(event_id = %row.id, camera, r#type = kind, "event given up: the store could not be written");
     }
 
     fn depth(&self, change: i64) {

@@ -91,11 +91,6 @@ impl Tracker {
         self.people[place].followed
     }
 
-    /// Ticks since the person in this place was last seen.
-    pub fn missed(&self, place: usize) -> u32 {
-        self.people[place].missed
-    }
-
     /// Numbers in one person's ring.
     pub fn ring_len(&self) -> usize {
         self.ring_len

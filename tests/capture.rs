@@ -251,6 +251,21 @@ fn a_file_that_repeats_starts_again_and_time_goes_on() {
 }
 
 #[test]
+fn a_film_of_one_picture_is_not_opened_without_a_pause() {
+    let clip = [Step::Play { scene: Scene::Room, count: 1, every: Duration::from_millis(10) }, Step::End];
+    let script = (0..50).fold(Script::new(), |script, _| script.session(clip.clone()));
+    let mut rig = Rig::scripted(&script, CameraConfig { repeat: true, ..quick() });
+    rig.witness.wait(2, Ok);
+    let begun = rig.clock.now();
+    while script.opened() < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(rig.clock.now() - begun < PATIENCE);
+    }
+    assert!(rig.clock.now() - begun >= Duration::from_millis(900), "three openings");
+    assert!(rig.stop() < Duration::from_millis(400), "a stop does not wait for it");
+}
+
+#[test]
 fn a_stream_that_changes_its_size_is_reopened_without_being_lost() {
     let script = Script::new()
         .session([show(Scene::Room, 5), Step::Fail(CameraError::Changed("now 1280×720".into()))])

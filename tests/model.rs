@@ -204,6 +204,14 @@ fn another_schema_is_refused() {
 }
 
 #[test]
+fn a_hold_that_spans_the_whole_clip_is_refused() {
+    let folder = copy();
+    edit(folder.path(), |manifest| manifest["clip"]["hold_ticks"] = manifest["clip"]["ticks"].clone());
+    let text = refusal(folder.path());
+    assert!(text.contains("clip.hold_ticks") && text.contains("64"), "{text}");
+}
+
+#[test]
 fn impossible_thresholds_are_refused() {
     let folder = copy();
     edit(folder.path(), |manifest| manifest["policy"]["fall"]["enter"] = 1.5.into());

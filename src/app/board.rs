@@ -1,8 +1,9 @@
-//! What is known of every camera, joined from its capture and its policy, for MQTT, systemd and `/healthz`.
+//! What is known of every camera, joined from its capture and its detector, for MQTT, systemd and `/healthz`.
 
 use crate::detector::Shown;
 use crate::event::policy::State;
 use crate::health::CameraHealth;
+use crate::journal::CAMERA_HEALTH;
 use crate::metrics::serve::Health;
 use crate::mqtt::{CameraState, Fall, Telemetry};
 use std::collections::BTreeMap;
@@ -12,41 +13,76 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone)]
 pub(super) struct Board {
     telemetry: Telemetry,
-    cameras: Arc<Mutex<BTreeMap<String, CameraState>>>,
+    cameras: Arc<Mutex<BTreeMap<String, Camera>>>,
+}
+
+/// One camera: what its capture and its detector say, and the state that comes of it.
+#[derive(Debug, Default)]
+struct Camera {
+    seen: CameraHealth,
+    detail: String,
+    slow: bool,
+    state: CameraState,
+}
+
+impl Camera {
+    /// A camera is as well as its capture says, unless its pictures come too seldom for the detector.
+    fn join(&mut self, camera: &str) {
+        let before = self.state.health;
+        let slow = self.slow && self.seen == CameraHealth::Ok;
+        let (health, detail) =
+            if slow { (CameraHealth::Slow, CameraHealth::Slow.mend()) } else { (self.seen, self.detail.as_str()) };
+        self.state.health = health;
+        self.state.detail = (!detail.is_empty()).then(|| detail.to_owned());
+        // The capture has logged all but this.
+        match (before, health) {
+            (CameraHealth::Slow, CameraHealth::Slow) => {}
+            (_, CameraHealth::Slow) => {
+                tracing::warn!(MESSAGE_ID = CAMERA_HEALTH, camera, health = "slow", detail, "camera slow");
+            }
+            (CameraHealth::Slow, CameraHealth::Ok) => {
+                tracing::info!(MESSAGE_ID = CAMERA_HEALTH, camera, health = "ok", "camera ok");
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Board {
     /// Cameras of which nothing is known yet.
     pub(super) fn new(telemetry: Telemetry, cameras: impl Iterator<Item = String>) -> Self {
-        let cameras = cameras.map(|id| (id, CameraState::default())).collect::<BTreeMap<_, _>>();
-        for (id, state) in &cameras {
-            telemetry.set_state(id, state.clone());
+        let cameras = cameras.map(|id| (id, Camera::default())).collect::<BTreeMap<_, _>>();
+        for (id, camera) in &cameras {
+            telemetry.set_state(id, camera.state.clone());
         }
         Self { telemetry, cameras: Arc::new(Mutex::new(cameras)) }
     }
 
-    fn cameras(&self) -> MutexGuard<'_, BTreeMap<String, CameraState>> {
+    fn cameras(&self) -> MutexGuard<'_, BTreeMap<String, Camera>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, camera: &str, change: impl FnOnce(&mut CameraState)) {
+    fn change(&self, id: &str, change: impl FnOnce(&mut Camera)) {
         let mut cameras = self.cameras();
-        let Some(state) = cameras.get_mut(camera) else { return };
-        change(state);
-        self.telemetry.set_state(camera, state.clone());
+        let Some(camera) = cameras.get_mut(id) else { return };
+        change(camera);
+        camera.join(id);
+        self.telemetry.set_state(id, camera.state.clone());
     }
 
     /// A capture's word on its pictures.
     pub(super) fn set_health(&self, camera: &str, health: CameraHealth, detail: &str) {
-        self.change(camera, |state| {
-            state.health = health;
-            state.detail = (!detail.is_empty()).then(|| detail.to_owned());
+        self.change(camera, |camera| {
+            camera.seen = health;
+            camera.detail = detail.to_owned();
         });
     }
 
-    /// A policy's word.
+    /// The detector's word.
     pub(super) fn shown(&self, camera: &str, shown: Shown) {
-        self.change(camera, |state| {
+        self.change(camera, |camera| {
+            camera.slow = shown.slow;
+            let state = &mut camera.state;
             state.fall = match shown.state {
                 // A climb has a field of its own; falls are then clear.
                 State::Clear | State::Climbing => Fall::Clear,
@@ -65,8 +101,8 @@ impl Board {
     /// Cameras that cannot be judged, with the reason.
     fn blind(&self) -> Vec<String> {
         let cameras = self.cameras();
-        let blind = cameras.iter().filter(|(_, state)| state.health != CameraHealth::Ok);
-        blind.map(|(id, state)| format!("{id} {}", state.health.as_str())).collect()
+        let blind = cameras.iter().filter(|(_, camera)| camera.state.health != CameraHealth::Ok);
+        blind.map(|(id, camera)| format!("{id} {}", camera.state.health.as_str())).collect()
     }
 
     /// One line for `systemctl status`.
@@ -84,5 +120,33 @@ impl Board {
     pub(super) fn health(&self) -> Health {
         let summary = self.summary();
         if self.blind().is_empty() { Ok(summary) } else { Err(summary) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Clock;
+
+    fn shown(slow: bool) -> Shown {
+        Shown { state: State::Clear, climbing: false, acknowledged: false, incident: None, armed: true, slow }
+    }
+
+    #[test]
+    fn a_camera_whose_pictures_are_too_few_is_not_called_well() {
+        let board = Board::new(Telemetry::new("house", Clock::start()), ["bed".to_owned()].into_iter());
+        board.set_health("bed", CameraHealth::Ok, "");
+        assert_eq!(board.health(), Ok("1 of 1 cameras ok".into()));
+        board.shown("bed", shown(true));
+        assert_eq!(board.health(), Err("0 of 1 cameras ok; bed slow".into()));
+        assert!(board.cameras()["bed"].state.detail.as_deref().is_some_and(|detail| detail.contains("too few")));
+        // What the capture knows comes first, and what it says next is not lost.
+        board.set_health("bed", CameraHealth::Lost, "unplugged");
+        assert_eq!(board.health(), Err("0 of 1 cameras ok; bed lost".into()));
+        assert_eq!(board.cameras()["bed"].state.detail.as_deref(), Some("unplugged"));
+        board.set_health("bed", CameraHealth::Ok, "");
+        board.shown("bed", shown(false));
+        assert_eq!(board.health(), Ok("1 of 1 cameras ok".into()));
+        assert_eq!(board.cameras()["bed"].state.detail, None);
     }
 }

@@ -44,6 +44,10 @@ impl Outlet for AppOutlet {
     }
 
     fn shown(&mut self, camera: &str, shown: Shown) {
+        if shown.slow {
+            // It will not have a first score, and must not keep the others from working.
+            self.first_score(camera);
+        }
         self.board.shown(camera, shown);
     }
 

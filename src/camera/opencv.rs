@@ -19,7 +19,7 @@ mod edge;
 mod file;
 mod fit;
 
-use super::source::Source;
+use super::source::{Source, masked};
 use super::{CameraError, Grab, Opener as Open, Stream, View};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
@@ -114,7 +114,7 @@ impl Open for Opener {
                 Ok(Box::new(Live { capture, fit, shown, timeout: timeouts.read, seen: false }))
             }
             failed => {
-                let why = failed.err().map(|error| format!(" ({})", super::source::masked(&error.message)));
+                let why = failed.err().map(|error| format!(" ({})", masked(&error.message)));
                 let hint = match source {
                     Source::Url(_) if ran_out(begun, timeouts.open) => {
                         "no answer in time: is the camera on, and the address right?"
@@ -133,7 +133,7 @@ impl Open for Opener {
     }
 
     fn describe(&self) -> String {
-        self.source.as_ref().map_or_else(|_| super::source::masked(&self.config.source), Source::describe)
+        self.source.as_ref().map_or_else(|_| masked(&self.config.source), Source::describe)
     }
 }
 
@@ -189,7 +189,7 @@ impl Stream for Live {
                 Ok(Grab::Picture { media: None })
             }
             Ok(false) => Err(CameraError::Lost(format!("{}: the stream ended or the connection broke", self.shown))),
-            Err(error) => Err(CameraError::Lost(format!("{}: {}", self.shown, error.message))),
+            Err(error) => Err(CameraError::Lost(format!("{}: {}", self.shown, masked(&error.message)))),
         }
     }
 

@@ -72,11 +72,6 @@ impl Source {
         }
     }
 
-    /// Files end and carry their own time; everything else is live.
-    pub fn is_live(&self) -> bool {
-        !matches!(self, Self::File(_))
-    }
-
     /// The source as it may be shown.
     pub fn describe(&self) -> String {
         match self {
@@ -113,7 +108,7 @@ fn preset(text: &str) -> Result<String, String> {
         "jetson-rtsp" | "rtsp" => &["transport", "codec", "latency", "url"],
         _ => {
             let known: Vec<_> = PRESETS.iter().map(|(preset, _)| preset.split('?').next().unwrap_or(preset)).collect();
-            return Err(format!("there is no preset `{name}`: use one of {}", known.join(", ")));
+            return Err(format!("there is no preset `{}`: use one of {}", masked(name), known.join(", ")));
         }
     };
     let values = values(query, keys).map_err(|error| format!("preset `{name}`: {error}"))?;
@@ -167,7 +162,7 @@ fn values<'a>(query: &'a str, keys: &[&str]) -> Result<BTreeMap<&'a str, &'a str
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=').ok_or_else(|| format!("`{}` lacks its `=value`", masked(rest)))?;
         if !keys.contains(&key) {
-            return Err(format!("there is no key `{key}`: use {}", keys.join(", ")));
+            return Err(format!("there is no key `{}`: use {}", masked(key), keys.join(", ")));
         }
         let (value, next) = if key == "url" { (after, "") } else { after.split_once('&').unwrap_or((after, "")) };
         values.insert(key, value);
@@ -204,7 +199,7 @@ pub fn masked(text: &str) -> String {
         rest = &after[end..];
     }
     out.push_str(rest);
-    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret="] {
+    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret=", "auth="] {
         out = masked_values(&out, key);
     }
     out

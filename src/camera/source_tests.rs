@@ -86,12 +86,25 @@ fn passwords_are_never_shown() {
         ("rtsp://cam/user@home", "rtsp://cam/user@home"),
         ("http://cam/snap?user=a&password=b&x=1", "http://cam/snap?user=a&password=***&x=1"),
         ("http://cam/snap?PWD=geheim", "http://cam/snap?PWD=***"),
+        ("http://cam/snap?auth=YWRtaW46MTE=&x=1", "http://cam/snap?auth=***&x=1"),
         (
             "rtspsrc location=\"rtsp://a:b@c/d\" user-pw=x ! appsink",
             "rtspsrc location=\"rtsp://a:***@c/d\" user-pw=*** ! appsink",
         ),
     ] {
         assert_eq!(parsed(source).describe(), shown);
+    }
+}
+
+#[test]
+fn a_refused_preset_shows_no_password_either() {
+    for source in [
+        "preset:rtsp://admin:hunter2@cam/live",
+        "preset:rtsp?rtsp://admin:hunter2@cam/live?a=b",
+        "preset:rtsp?rtsp://admin:hunter2@cam/live",
+    ] {
+        let error = Source::parse(&camera(source)).unwrap_err();
+        assert!(error.contains("admin:***@cam") && !error.contains("hunter2"), "{error}");
     }
 }
 

@@ -141,7 +141,11 @@ impl Control {
         self.outlets.metrics.blind.set(i64::from(health != CameraHealth::Ok));
         let (camera, word) = (&*self.camera, health.as_str());
         match health {
-            CameraHealth::Lost | CameraHealth::Frozen | CameraHealth::Dark | CameraHealth::Covered => {
+            CameraHealth::Lost
+            | CameraHealth::Frozen
+            | CameraHealth::Dark
+            | CameraHealth::Covered
+            | CameraHealth::Slow => {
                 tracing::warn!(MESSAGE_ID = CAMERA_HEALTH, camera, health = word, detail, "camera {word}");
             }
             CameraHealth::Connecting | CameraHealth::Ok | CameraHealth::Ended => {

@@ -3,7 +3,7 @@
 //! What the installer runs before leaving. Every check really does what the daemon does: opens the camera and looks at
 //! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is changed or published.
 
-use crate::cli::{Cli, DoctorArgs, complain, say};
+use crate::cli::{Cli, DoctorArgs, complain, say, with_opencv_settings};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::frame::Frame;
@@ -60,6 +60,11 @@ pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
+    // As the daemon does, or an RTSP camera over UDP would be tried over TCP.
+    if let Err(problem) = with_opencv_settings(&loaded.config) {
+        complain(format_args!("falld: {problem}"));
+        return Exit::Config;
+    }
     let files = loaded.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
     let from = if files.is_empty() { "defaults and environment".to_owned() } else { files.join(", ") };
     say(Finding::new("configuration", Verdict::Pass, from));

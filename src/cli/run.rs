@@ -1,14 +1,11 @@
 //! `falld run`: the daemon.
 
-use super::{Cli, complain};
+use super::{Cli, complain, with_opencv_settings};
 use crate::app::{self, AppError};
-use crate::config::Config;
 use crate::exit::Exit;
 use crate::journal::FAILED;
 use crate::preflight::{self, Outlook};
 use crate::{lifecycle, log};
-use std::io;
-use std::path::Path;
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
@@ -16,7 +13,7 @@ pub fn run(cli: Cli) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    if let Err(problem) = environment(&loaded.config) {
+    if let Err(problem) = with_opencv_settings(&loaded.config) {
         complain(format_args!("falld: {problem}"));
         return Exit::Config;
     }
@@ -57,26 +54,4 @@ fn warn(outlook: &Outlook) {
     for warning in &outlook.warnings {
         tracing::warn!("{warning}");
     }
-}
-
-/// OpenCV takes some settings from the process's environment alone, and the environment of a process with threads must
-/// not change: so this process, which has none yet, becomes itself again with them.
-fn environment(config: &Config) -> Result<(), String> {
-    use std::os::unix::process::CommandExt as _;
-    let cameras = config.camera.iter().map(|(id, camera)| (id.as_str(), camera));
-    let wanted = crate::camera::source::environment(cameras)?;
-    let missing: Vec<_> = wanted.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let again = |program: &Path| {
-        std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing.clone()).exec()
-    };
-    let mut error = again(&program);
-    if error.kind() == io::ErrorKind::NotFound {
-        // An upgrade has replaced the file since the start; the kernel still has the old one.
-        error = again(Path::new("/proc/self/exe"));
-    }
-    Err(format!("cannot start again with OpenCV's settings: {error}"))
 }

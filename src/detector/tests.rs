@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
-use std::sync::{Mutex, PoisonError};
+use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -47,7 +49,7 @@ struct Room {
 }
 
 impl Room {
-    fn new(cameras: usize, batch: usize, classifier: ScriptedClassifier) -> Self {
+    fn new(cameras: usize, batch: usize, classifier: impl Classifier + 'static) -> Self {
         let policy = PolicyConfig::default();
         let engine = Engine::new(Box::new(classifier), cameras, batch, &policy);
         let (bell, metrics) = (Bell::new(), Arc::new(Metrics::new()));
@@ -57,7 +59,8 @@ impl Room {
             .collect();
         let ear = Ear::default();
         let beat = Arc::new(AtomicU64::new(0));
-        let detector = Detector::new(engine, inputs, ear.clone(), Clock::start(), metrics, beat);
+        let clock = Clock::started(Duration::from_secs(60));
+        let detector = Detector::new(engine, inputs, ear.clone(), clock, metrics, beat);
         Self { detector, ear, ticks: [0; 3] }
     }
 
@@ -86,7 +89,7 @@ impl Room {
             sender.send(order.clone()).unwrap();
         }
         self.detector.obey(&inbox);
-        while self.detector.judge()? {}
+        while self.detector.judge_round()? {}
         self.detector.pass_time();
         self.detector.show();
         Ok(())
@@ -140,6 +143,8 @@ fn a_good_inference_forgives_those_that_failed() {
     let mut room = Room::new(1, 1, failing(MAX_FAILURES - 1));
     room.watch(MAX_FAILURES as usize + 5, 0.9);
     assert_eq!(room.detector.failures, 0);
+    let numbers = &room.detector.inputs[0].metrics;
+    assert_eq!(numbers.drops(DropReason::Inference), u64::from(MAX_FAILURES) - 1, "each drop is counted");
     assert_eq!(room.ear.events(), [EventType::Fall], "and sees what comes after them");
 }
 
@@ -219,4 +224,97 @@ fn what_lies_in_the_slots_is_judged_before_the_end() {
     room.detector.run(&bell, &inbox).unwrap();
     assert!(slot.take().is_none());
     assert_eq!(room.ear.events(), [EventType::Fall]);
+}
+
+/// A camera that is faster than the model: with each answer the next picture waits. It asks for a test, and ends when it
+/// is heard or when its film is over.
+struct Tireless {
+    inner: ScriptedClassifier,
+    camera: Arc<OnceLock<Arc<Slot<Frame>>>>,
+    orders: Sender<Order>,
+    ear: Arc<OnceLock<Ear>>,
+    left: Arc<AtomicU64>,
+}
+
+impl Classifier for Tireless {
+    fn spec(&self) -> &Spec {
+        self.inner.spec()
+    }
+
+    fn encode(&mut self, batch: &mut Encoding) -> Result<(), ClassifierError> {
+        let (camera, ear) = (self.camera.get().unwrap(), self.ear.get().unwrap());
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 || !ear.events().is_empty() {
+            camera.close();
+        } else {
+            self.orders.send(Order::Test("bed".into())).unwrap();
+            self.left.store(left - 1, Ordering::Relaxed);
+            let mut frame = Frame::new(self.spec().frame);
+            frame.tick = 1000 - left;
+            camera.put(frame);
+        }
+        self.inner.encode(batch)
+    }
+
+    fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
+        self.inner.score(rows)
+    }
+}
+
+#[test]
+fn orders_are_obeyed_while_the_cameras_are_faster_than_the_model() {
+    let (camera, ear, left) = (Arc::default(), Arc::default(), Arc::new(AtomicU64::new(1000)));
+    let (orders, inbox) = std::sync::mpsc::channel();
+    let classifier = Tireless {
+        inner: ScriptedClassifier::new(),
+        camera: Arc::clone(&camera),
+        orders,
+        ear: Arc::clone(&ear),
+        left: Arc::clone(&left),
+    };
+    let mut room = Room::new(1, 1, classifier);
+    assert!(camera.set(Arc::clone(&room.detector.inputs[0].slot)).is_ok() && ear.set(room.ear.clone()).is_ok());
+    room.picture(0, 0.0);
+    room.detector.run(&Bell::new(), &inbox).unwrap();
+    assert_eq!(room.ear.events().first(), Some(&EventType::Test));
+    assert!(left.load(Ordering::Relaxed) > 900, "it was heard while pictures came, not after the last one");
+}
+
+#[test]
+fn a_flood_of_orders_leaves_room_for_pictures() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let (sender, inbox) = std::sync::mpsc::channel();
+    for _ in 0..2 * ORDERS_A_TURN {
+        sender.send(Order::Test("bed".into())).unwrap();
+    }
+    room.detector.obey(&inbox);
+    assert_eq!(room.ear.events().len(), ORDERS_A_TURN);
+    room.detector.obey(&inbox);
+    assert_eq!(room.ear.events().len(), 2 * ORDERS_A_TURN, "and none is forgotten");
+}
+
+#[test]
+fn pictures_too_seldom_for_a_clip_are_slow_until_one_is_scored() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let slow = |room: &Room| (room.last_shown().slow, room.detector.inputs[0].metrics.slow.get());
+    for _ in 0..3 {
+        room.ticks[0] += 5;
+        room.watch(1, 0.9);
+    }
+    assert_eq!(slow(&room), (false, 0), "it may be a stutter");
+    // Five seconds like these.
+    let since = room.detector.seen[0].unscored_since.as_mut().unwrap();
+    *since -= SLOW_AFTER;
+    room.ticks[0] += 5;
+    room.watch(1, 0.9);
+    assert_eq!(slow(&room), (true, 1));
+    assert_eq!(room.ear.events(), [], "and nothing was judged");
+    room.watch(2, 0.0);
+    assert_eq!(slow(&room), (false, 0));
+    // A camera that gives nothing at all is the capture's to tell of.
+    room.ticks[0] += 5;
+    room.watch(1, 0.0);
+    room.detector.seen[0].last -= SLOW_AFTER + Duration::from_millis(1);
+    room.turn(&[]).unwrap();
+    assert_eq!((slow(&room), room.detector.seen[0].unscored_since), ((false, 0), None));
 }

@@ -271,11 +271,6 @@ impl Policy {
         self.fall.incident.or(self.climb.incident).is_some_and(|incident| incident.acknowledged)
     }
 
-    /// Since when somebody is down.
-    pub fn down_since(&self) -> Option<Moment> {
-        self.fall.incident.map(|incident| incident.since)
-    }
-
     /// Drops windows that a gap would tear, and ends the display of a recovery.
     fn pass(&mut self, now: Moment) {
         if now.saturating_sub(self.fall.scored) > GAP {

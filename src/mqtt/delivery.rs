@@ -219,6 +219,8 @@ impl Delivery {
             return; // It came with a read from the store, which overtook this notice.
         }
         lane.missed |= lane.loading;
+        // Something new is worth a try at once: whoever was away or refused us may be back.
+        lane.blocked_until = None;
         if lane.complete && lane.queue.len() < LANE {
             lane.queue.push_back(row);
         } else {

@@ -24,15 +24,12 @@ pub(crate) fn open(path: &Path) -> Result<Opened, StoreError> {
     let folder = folder(path);
     std::fs::create_dir_all(&folder).map_err(|error| StoreError::folder(path, &error))?;
     let lock = lock(path)?;
-    let fresh = !path.exists();
     let events = match connect(path, Sync::Full) {
         Ok(events) => events,
         Err(Trouble::Damaged(error)) => replace(path, &error)?,
         Err(Trouble::Refused(error)) => return Err(error),
     };
-    if fresh {
-        sync_folder(&folder).map_err(|error| StoreError::folder(path, &error))?;
-    }
+    sync_folder(&folder).map_err(|error| StoreError::folder(path, &error))?;
     let fault = |error| StoreError::sqlite(path, &error);
     let receipts = Connection::open(path).map_err(fault)?;
     database::prepare(&receipts, Sync::Normal).map_err(fault)?;
@@ -133,7 +130,7 @@ fn folder(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
 }
 
-/// Makes a new file's name as durable as its contents.
+/// Makes the name of a new file, or of one moved aside, as durable as its contents.
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }

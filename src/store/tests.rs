@@ -128,6 +128,7 @@ fn a_file_of_noise_is_moved_aside_and_numbers_jump_up() {
     std::fs::write(&config.path, [0x5a; 20_000]).unwrap();
     assert!(Store::check(&config).unwrap_err().to_string().contains("moves a damaged file aside"));
     let store = open(&config);
+    assert!(store.progress() > Moment::ZERO, "opening is progress, before the worker's first turn");
     assert!(store.recorder().append(&event("bed"), &Context::default()).seq > 1_700_000_000);
     assert!(Store::check(&config).is_ok());
 }
@@ -181,4 +182,21 @@ fn a_full_disk_keeps_events_in_memory_and_writes_them_later() {
     }
     drop((store, outbox));
     assert_eq!((count(&config, "events"), count(&config, "outbox")), (100, 98));
+}
+
+#[test]
+fn what_a_full_disk_takes_with_it_at_the_end_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let metrics = Arc::new(Metrics::new());
+    let mut store = Store::open(&config, Clock::start(), Arc::clone(&metrics)).unwrap();
+    store.limit_pages(Some(1));
+    let recorder = store.recorder();
+    let stored: Vec<Stored> = (0..100).map(|_| recorder.append(&event("bed"), &Context::default())).collect();
+    let memory: Vec<u64> = stored.iter().filter(|stored| !stored.durable).map(|stored| stored.seq).collect();
+    // The newest was published from memory: nobody misses it.
+    let outbox = store.outbox().unwrap();
+    outbox.delivered(receipt(*memory.last().unwrap(), i64::MAX));
+    drop(store);
+    assert_eq!(metrics.events_lost.get(), memory.len() as u64 - 1);
 }

@@ -45,7 +45,7 @@ impl Worker {
             let mut request = match inbox.recv_timeout(TICK) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return self.write_receipts(),
+                Err(RecvTimeoutError::Disconnected) => return self.stop(),
             };
             // Receipts that came together are written together.
             while let Some(next) = request {
@@ -69,9 +69,13 @@ impl Worker {
         }
     }
 
+    /// The last chance of what waits in memory; what it does not save is not given up in silence.
     fn stop(mut self) {
         self.write_receipts();
         self.retry();
+        for waiting in self.shared.writer().memory.iter().filter(|waiting| waiting.receipt.is_none()) {
+            self.shared.given_up(&waiting.row);
+        }
     }
 
     fn survey(&self) {

@@ -5,7 +5,14 @@
 //! judgement, the site is [`anxious`](support::site::Site::anxious).
 
 #![cfg(all(feature = "opencv", feature = "ort"))]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 #![allow(unreachable_pub, dead_code, reason = "support is shared by several test programs")]
 
 mod commands;
@@ -15,6 +22,7 @@ mod support {
     pub mod broker;
     pub mod falld;
     pub mod site;
+    pub mod video;
 }
 
 use rumqttc::v5::mqttbytes::v5::Publish;
@@ -135,6 +143,28 @@ async fn two_cameras_share_one_batch() {
     // It is looked for again and again, and told of once.
     assert_eq!(falld.said("camera lost"), 1, "{}", falld.log());
     assert!(falld.get("/healthz").unwrap().contains("1 of 2 cameras ok; hall lost"));
+    assert!(falld.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_with_two_pictures_a_second_is_slow_and_not_well() {
+    let (_folder, mosquitto) = broker();
+    let mut house = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    let mut site = Site::new(mosquitto.port);
+    let film = site.path("slow.avi");
+    support::video::write(&film, b"MJPG", (320, 240), 2.0, 120, 90.0);
+    site.camera("room", film.to_str().unwrap());
+    site.anxious();
+    let falld = site.start();
+    let slow = state(&mut house, "room", |state| state["health"] == "slow").await;
+    hold("state", &slow);
+    assert!(slow["detail"].as_str().unwrap().contains("too few pictures"), "{slow}");
+    // It keeps nobody from working, and nobody takes it for well.
+    falld.ready().await;
+    assert!(falld.get("/healthz").unwrap().contains("0 of 1 cameras ok; room slow"));
+    assert_eq!(falld.number("falld_camera_slow{camera=\"room\"}"), 1.0);
+    assert_eq!(falld.said("camera slow"), 1, "{}", falld.log());
+    assert!(site.stored().is_empty(), "nothing is judged by single pictures");
     assert!(falld.stop().success());
 }
 

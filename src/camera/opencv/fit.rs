@@ -3,6 +3,7 @@
 //! The intermediate matrices are kept and reused; the frame's buffer is written through a header over it. Nothing is
 //! allocated once the stream's size is known.
 
+use super::super::source::masked;
 use super::super::{CameraError, View};
 use super::edge::Edge;
 use crate::frame::{Frame, Size};
@@ -71,7 +72,7 @@ impl Fit {
         shown: &str,
         into: &mut Frame,
     ) -> Result<(), CameraError> {
-        let lost = |error: opencv::Error| CameraError::Lost(format!("{shown}: {}", error.message));
+        let lost = |error: opencv::Error| CameraError::Lost(format!("{shown}: {}", masked(&error.message)));
         if !capture.retrieve(&mut self.raw, 0).map_err(lost)? || self.raw.empty() {
             return Err(CameraError::Lost(format!("{shown}: a picture could not be decoded")));
         }

@@ -107,6 +107,9 @@ pub(super) fn check(manifest: &Manifest, path: &Path) -> Result<Spec, Classifier
     if !(1..=clip.ticks).contains(&clip.min_ticks) {
         return Err(wrong("clip.min_ticks", &clip.min_ticks, "it must lie between 1 and clip.ticks"));
     }
+    if clip.hold_ticks >= clip.ticks {
+        return Err(wrong("clip.hold_ticks", &clip.hold_ticks, "no clip may span a gap: it must be below clip.ticks"));
+    }
     if manifest.people.max > 64 {
         return Err(wrong("people.max", &manifest.people.max, "64 people at most can be followed"));
     }

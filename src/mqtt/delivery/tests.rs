@@ -131,6 +131,28 @@ fn what_nobody_hears_waits_for_somebody_who_comes_late() {
 }
 
 #[test]
+fn a_new_fall_does_not_wait_out_the_pause_of_an_old_event() {
+    let mut machine = ready();
+    let (first, second) = (row(1, "bed"), row(2, "bed"));
+    machine.apply(Input::Stored(first.clone()), at(0));
+    let mut now = at(0);
+    for pause in [1, 2, 4, 8, 16] {
+        machine.apply(Input::HandedOver { pkid: 7 }, now);
+        machine.apply(unheard(), now);
+        now += at(pause);
+        machine.apply(Input::Tick, now);
+    }
+    machine.apply(Input::HandedOver { pkid: 7 }, now);
+    machine.apply(unheard(), now);
+    assert_eq!(machine.deadline(), Some(now + at(32)));
+    // Somebody listens by now, and somebody falls.
+    now += at(1);
+    assert_eq!(machine.apply(Input::Stored(second.clone()), now), [Action::Publish(first)]);
+    machine.apply(Input::HandedOver { pkid: 7 }, now);
+    assert_eq!(machine.apply(answer(Ok(())), now).last(), Some(&Action::Publish(second)));
+}
+
+#[test]
 fn nobody_hears_for_ten_minutes() {
     let mut machine = ready();
     let (first, second) = (row(1, "bed"), row(2, "bed"));
