@@ -10,6 +10,7 @@ use crate::clip::{Clip, Continuity};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::frame::{Frame, Moment};
+use crate::posture::{self, Posture};
 
 /// What the policy decided for one camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -192,7 +193,10 @@ impl Engine {
         for index in 0..self.asked.len() {
             let (camera, rows) = self.asked[index];
             if rows > 0 {
-                let scores = self.greatest(row, rows);
+                let people = self.spec.people * self.spec.person_len;
+                let seen = posture::of(&self.encoding.people[index * people..(index + 1) * people], &self.spec);
+                let upright = seen.map(|posture| posture == Posture::Upright);
+                let scores = Scores { upright, ..self.greatest(row, rows) };
                 row += rows;
                 let watch = &mut self.watches[camera];
                 watch.scores = Some(scores);
@@ -245,7 +249,7 @@ impl Engine {
     /// Softmax of each row; the greatest score of each danger over the rows.
     fn greatest(&self, first: usize, rows: usize) -> Scores {
         let classes = self.spec.classes.len();
-        let mut greatest = Scores { fall: 0.0, climb: 0.0 };
+        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright: None };
         for logits in self.scoring.logits.chunks_exact(classes).skip(first).take(rows) {
             let top = logits.iter().copied().fold(f32::MIN, f32::max);
             let share = |logit: f32| ((logit - top) / self.spec.temperature).exp();

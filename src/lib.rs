@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod place;
+pub mod posture;
 pub mod preflight;
 pub mod probe;
 pub mod reload;

@@ -10,7 +10,9 @@
 //!   odd score, high or low, changes nothing that anybody can see.
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
 //!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
-//! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing.
+//! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing. A fall
+//!   clears only while somebody is seen upright and nobody low, or after a caregiver's acknowledgement: a fall leaves
+//!   the model's clip after seconds, and a low score is no sign that somebody got up.
 //! - Losing the camera forgets a suspicion and clears no alarm: that nobody is seen is no sign that somebody got up. A
 //!   long lie is raised without a camera as well, because the person was last seen on the floor.
 //! - An acknowledgement ends the escalation of what is happening now, not of the next fall.
@@ -97,6 +99,8 @@ pub struct Scores {
     pub fall: f32,
     /// p(climb).
     pub climb: f32,
+    /// Everybody in the picture is seen upright. `None` if the model cannot tell: then low scores alone end an alarm.
+    pub upright: Option<bool>,
 }
 
 /// Where a camera stands, as its retained state shows it.
@@ -204,8 +208,8 @@ impl Policy {
     /// One scored tick.
     pub fn observe(&mut self, now: Moment, scores: Scores) -> Option<Transition> {
         self.pass(now);
-        let fall = self.fall.observe(now, scores.fall, &self.fall_limits);
-        let climb = self.climb.observe(now, scores.climb, &self.climb_limits);
+        let fall = self.fall.observe(now, scores.fall, scores.upright, &self.fall_limits);
+        let climb = self.climb.observe(now, scores.climb, None, &self.climb_limits);
         if matches!(fall, Step::Ended { .. }) {
             self.rest = Rest::Recovered(now);
         }

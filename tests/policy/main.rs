@@ -23,12 +23,13 @@ fn tick_time(tick: u64) -> Moment {
 struct Room {
     policy: Policy,
     tick: u64,
+    upright: Option<bool>,
     told: Vec<(f64, EventType)>,
 }
 
 impl Room {
     fn with(config: &PolicyConfig) -> Self {
-        Self { policy: Policy::new(&MODEL, RATE, config), tick: 0, told: Vec::new() }
+        Self { policy: Policy::new(&MODEL, RATE, config), tick: 0, upright: None, told: Vec::new() }
     }
 
     fn new() -> Self {
@@ -38,9 +39,15 @@ impl Room {
     fn scores(&mut self, seconds: f64, fall: f32, climb: f32) -> &mut Self {
         for _ in 0..(seconds * RATE).round() as u64 {
             self.tick += 1;
-            let told = self.policy.observe(tick_time(self.tick), Scores { fall, climb });
+            let told = self.policy.observe(tick_time(self.tick), Scores { fall, climb, upright: self.upright });
             self.hear(told);
         }
+        self
+    }
+
+    /// What is seen of people from now on.
+    fn upright(&mut self, upright: bool) -> &mut Self {
+        self.upright = Some(upright);
         self
     }
 

@@ -56,7 +56,7 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     let (a, b) = ((level + noise * wobble).clamp(0.0, 1.0), (other - noise * wobble).clamp(0.0, 1.0));
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
-                    policy.observe(at, Scores { fall: a, climb: b })
+                    policy.observe(at, Scores { fall: a, climb: b, upright: None })
                 }
                 Act::Away(_) => policy.tick(at),
                 Act::Lost => policy.camera_lost(at),

@@ -51,6 +51,22 @@ fn falls_and_gets_up_again() {
 }
 
 #[test]
+fn lies_still_after_the_fall_has_left_the_clip() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.02).upright(false).fall(4.0, 0.9).fall(60.0, 0.05);
+    assert_eq!(room.events(), [Fall, LongLie], "a low score is no sign that somebody got up");
+    room.upright(true).fall(2.0, 0.05);
+    assert_eq!(room.events(), [Fall, LongLie, Recovered]);
+}
+
+#[test]
+fn carer_acknowledges_and_helps_the_person_out_of_the_picture() {
+    let mut room = Room::new();
+    room.fall(10.0, 0.02).upright(false).fall(4.0, 0.9).acknowledge().fall(3.0, 0.05);
+    assert_eq!(room.events(), [Fall, Acknowledged, Recovered], "nobody need be seen after that");
+}
+
+#[test]
 fn a_flicker_neither_clears_nor_raises() {
     let mut room = Room::new();
     room.fall(5.0, 0.9);

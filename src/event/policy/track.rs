@@ -93,11 +93,13 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// A score that is not a number is neither high nor low: it counts for nothing.
-    pub(super) fn observe(&mut self, now: Moment, score: f32, limits: &Limits) -> Step {
+    /// A score that is not a number is neither high nor low: it counts for nothing. A low one speaks for the end of the
+    /// alarm unless `upright` denies it; after an acknowledgement it always does.
+    pub(super) fn observe(&mut self, now: Moment, score: f32, upright: Option<bool>, limits: &Limits) -> Step {
         (self.score, self.scored) = (score, now);
         self.high.push(score >= limits.enter, limits.n);
-        self.low.push(score < limits.exit, limits.recovery_n);
+        let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
+        self.low.push(score < limits.exit && over, limits.recovery_n);
         let enough = self.hits() >= limits.k;
         if let Some(incident) = self.incident {
             let full = self.low.len == limits.recovery_n;
