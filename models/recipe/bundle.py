@@ -1,0 +1,131 @@
+"""Step `export`: encoder and head -> the bundle falld loads, written aside and swapped in whole.
+
+    python bundle.py --lab LAB --out ../bundle
+
+Reads `LAB/encoder.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two
+may be missing, so that a bundle of the right shape can be made before anything is trained well.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import config
+import export
+import probe
+from frames import Cache, letterbox
+from nets import encoder
+from nets.head import Head
+from quantise import quantise
+from stream import Bundle
+
+POLICY = {"fall": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "climb": {"enter": 0.8, "exit": 0.4, "k": 12, "n": 15}}
+
+
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def calibration(lab, count=160, seed=config.SEED):
+    """Fitted pictures with people, drawn over all cached training clips: u8 (n,H,W,3)."""
+    cache, rng, out = Cache(lab / "cache"), np.random.default_rng(seed), []
+    names = [n for n in cache.names() if (cache.folder / f"{n}.pose.npy").exists()]
+    groups = {}
+    for name in names:
+        groups.setdefault(name.split("_")[0], []).append(name)
+    while len(out) < count:
+        group = groups[sorted(groups)[rng.integers(len(groups))]]
+        name = group[rng.integers(len(group))]
+        frames = cache.frames(name)
+        out.append(letterbox(frames[rng.integers(len(frames))]))
+    return np.stack(out)
+
+
+def tensors(kind, batch):
+    """The manifest's inputs and outputs of the encoder or the head."""
+    f, g, t, k = config.FEATURES, config.SCENE, config.TICKS, len(config.CLASSES)
+    picture = ["u8", [batch, config.HEIGHT, config.WIDTH, 3]]
+    table = {
+        "encoder": ([["frame", "frame", *picture], ["previous", "previous", *picture]],
+                    [["people", "people", "f32", [batch, config.PEOPLE, f]], ["scene", "scene", "f32", [batch, g]]]),
+        "head": ([["person", "person", "f32", [batch, t, f]], ["scene", "scene", "f32", [batch, t, g]],
+                  ["mask", "mask", "f32", [batch, t, 2]]], [["logits", "logits", "f32", [batch, k]]])}[kind]
+    keys = ("name", "role", "dtype", "shape")
+    return {side: [dict(zip(keys, row, strict=True)) for row in rows] for side, rows in zip(("inputs", "outputs"), table, strict=True)}
+
+
+def manifest(folder, choice, data):
+    parts = {}
+    for kind, batch, precision in (("encoder", "batch", "int8"), ("head", "rows", "fp32")):
+        file = f"{kind}.onnx"
+        parts[kind] = {"file": file, "sha256": sha256(folder / file), "opset": config.OPSET, "precision": precision, **tensors(kind, batch)}
+    parts["head"]["scene_row"] = choice.get("scene_row", True)
+    return {
+        "schema": 1, "name": "falld-pose", "version": choice.get("version", "0.1.0"), "classes": list(config.CLASSES),
+        "frame": {"width": config.WIDTH, "height": config.HEIGHT, "channels": "rgb", "fit": "letterbox", "pad": config.PAD},
+        "clip": {"ticks": config.TICKS, "rate_hz": config.RATE, "min_ticks": config.MIN_TICKS, "hold_ticks": config.HOLD_TICKS},
+        "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0},
+        "tracker": config.TRACKER, **parts,
+        "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY),
+        "probe": {"ticks": config.TICKS, "tolerance": 0.05, "logits": [0.0] * len(config.CLASSES)},
+        "provenance": {"commit": "unreleased", "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data,
+                       "scores": choice.get("scores", {})}}
+
+
+def build(lab, out, data):
+    """Makes the bundle at `out`; the one that stood there is replaced only by a complete one."""
+    torch.manual_seed(config.SEED)
+    pose, head = encoder.load(lab / "encoder.pt"), Head()
+    if (lab / "head.pt").exists():
+        head.load_state_dict(torch.load(lab / "head.pt", weights_only=True)["mean"])
+    choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
+    new = out.with_name(out.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    export.encoder(pose, lab / "encoder_fp32.onnx")
+    quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
+    export.head(head, new / "head.onnx")
+    about = manifest(new, choice, data)
+    (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
+    made = Bundle(new)
+    about["probe"]["logits"] = [round(float(x), 5) for x in probe.logits(about, made.encode, made.logits)]
+    (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
+    card = lab / "CARD.md"
+    (new / "CARD.md").write_text(card.read_text() if card.exists() else "# falld-pose: not measured yet\n")
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+    return about
+
+
+def fingerprints(data):
+    """One hash a data folder: of the sorted (name, hash) pairs of its clips."""
+    out = {}
+    for folder in ("t2v_bed", "climb", "rooms"):
+        files = sorted((data / folder).iterdir())
+        out[folder] = hashlib.sha256("".join(f"{f.name} {sha256(f)}\n" for f in files).encode()).hexdigest()
+    return out
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--data", type=Path, required=True)
+    args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
+    args = args.parse_args()
+    about = build(args.lab, args.out, fingerprints(args.data))
+    size = sum(f.stat().st_size for f in args.out.iterdir())
+    print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Every constant that two files must agree on."""
+
+CLASSES = ("normal", "fall", "fallen", "climb")
+HEIGHT, WIDTH = 192, 256       # the fitted picture
+PAD = 0                        # grey of the bars beside it
+STRIDE = 4                     # of the dense maps
+PEOPLE, JOINTS = 4, 17
+FEATURES = 3 * JOINTS + 5      # of one person, contract's F
+CELL = 16                      # side of a cell of the motion grid, pixels
+GRID = (HEIGHT // CELL, WIDTH // CELL)
+SCENE = 2 * GRID[0] * GRID[1]  # motion, then brightness: contract's G
+TICKS, RATE = 64, 15.0
+MIN_TICKS = 12                 # 0.8 s: an alert in the first second after a start is worth little
+HOLD_TICKS = 3                 # 5 fps still works; 8 fps repeats at most once
+TRACKER = {"min_score": 0.12, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45}
+OPSET = 17
+SEED = 20261124
+
+FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)  # keypoints of the mirrored picture

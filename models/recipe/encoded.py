@@ -1,0 +1,129 @@
+"""Windows for the head from clips that the encoder really saw. `features.py` writes them; this reads them.
+
+One file a clip, `<name>.npz`: times, missed, people (n,P,F), scene (n,G), labels u8 (n,) of the camera, split; optional
+`boxes` f32 (n,K,4) of the true people with `who` u8 (n,K) labels of each, so that a bystander stays normal.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import config
+from motions import FALL, FALLEN, IGNORE, NORMAL, early, judge
+from stream import Rings
+
+MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
+            "people": {"max": config.PEOPLE}, "head": {"scene_row": False}}
+
+
+def follow(encoded):
+    """The tracker over one encoded clip -> (people of each track (k,n,F), seen (k,n), scene (n,G), tick -> frame (n,))."""
+    rings, frame_of, rows = Rings(MANIFEST), [], {}
+    n = 0
+    for index, (gap, people, scene) in enumerate(zip(encoded["missed"], encoded["people"], encoded["scene"], strict=True)):
+        gap = int(gap) if n else 0
+        rings.tick(people, scene, gap)
+        if gap > config.HOLD_TICKS:
+            return None
+        frame_of += [max(0, index - 1)] * gap + [index]
+        n = len(frame_of)
+        for track, ring in rings.people.items():
+            rows.setdefault(track, {})
+            for back in range(gap + 1):
+                if len(ring.rows) > back:
+                    rows[track][n - 1 - back] = (ring.rows[-1 - back], ring.seen[-1 - back])
+    person, seen = np.zeros((len(rows), n, config.FEATURES), np.float32), np.zeros((len(rows), n), bool)
+    for k, ring in enumerate(rows.values()):
+        for tick, (row, there) in ring.items():
+            person[k, tick], seen[k, tick] = row, there > 0
+    scene = np.stack(rings.scene)
+    return person, seen, scene, np.array(frame_of)
+
+
+class Encoded:
+    """All encoded clips of one split, followed by the tracker once."""
+
+    def __init__(self, folder, split, prefix=""):
+        self.clips = []
+        for path in sorted(Path(folder).glob(f"{prefix}*.npz")):
+            d = np.load(path, allow_pickle=False)
+            if str(d["split"]) != split or not len(d["times"]):
+                continue
+            followed = follow(d)
+            if followed is None or not len(followed[0]):
+                continue
+            person, seen, scene, frame = followed
+            labels = np.repeat(d["labels"][frame][None], len(person), 0)
+            if "boxes" in d:
+                labels = np.stack([self._who(person[k], seen[k], d["boxes"][frame], d["who"][frame]) for k in range(len(person))])
+            weight = float(d["weight"]) if "weight" in d else 1.0
+            self.clips.append((person, seen, scene, labels.astype(np.uint8), weight, path.stem))
+        self.share = np.array([c[4] for c in self.clips])
+        if len(self.share):
+            self.share = self.share / self.share.sum()
+
+    @staticmethod
+    def _who(person, seen, boxes, who):
+        """Labels of a track: of the true person whose box overlaps it most over the clip."""
+        votes = np.zeros(boxes.shape[1])
+        for t in np.flatnonzero(seen):
+            p = person[t, 51:55]
+            low, high = np.maximum(p[:2], boxes[t, :, :2]), np.minimum(p[2:], boxes[t, :, 2:])
+            inter = np.prod((high - low).clip(0), -1)
+            union = np.prod(p[2:] - p[:2]) + np.prod(boxes[t, :, 2:] - boxes[t, :, :2], -1) - inter
+            votes += np.nan_to_num(inter / (union + 1e-9))
+        if votes.max() < 0.1 * max(1, seen.sum()):
+            return np.full(len(person), NORMAL)
+        return who[:, votes.argmax()]
+
+    def __len__(self):
+        return len(self.clips)
+
+    def windows(self, rng, n):
+        """As `Motions.windows`."""
+        t = config.TICKS
+        out = {"person": np.zeros((n, t, config.FEATURES), np.float32), "scene": np.zeros((n, t, config.SCENE), np.float32),
+               "mask": np.zeros((n, t, 2), np.float32), "ticks": np.full((n, t), IGNORE, np.uint8)}
+        seen_all, exist_all, soft = (np.zeros((n, t), bool) for _ in range(3))
+        for i in range(n):
+            person, seen, scene, labels, _, _ = self.clips[rng.choice(len(self.clips), p=self.share)]
+            k, total = rng.integers(len(person)), seen.shape[1]
+            down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
+            if len(down) and rng.random() < 0.6:
+                end = int(np.clip(down[0] + rng.integers(-8, 60), config.MIN_TICKS, total + 20))
+            else:
+                end = int(rng.integers(min(config.MIN_TICKS, total), total + 10))
+            freeze = total
+            if len(down) and down[0] > 5 and rng.random() < 0.25:   # a twin: the footage before the fall, then frozen
+                freeze, end = down[0], down[0] + int(rng.integers(0, 80))
+            at = np.arange(end - t, end)
+            exist = (at >= 0) & (np.arange(t) >= (rng.integers(0, t - 12) if rng.random() < 0.15 else 0))
+            source = np.clip(at, 0, min(total, freeze) - 1)
+            use = exist & seen[k][source]
+            out["person"][i] = person[k][source] * use[:, None]
+            s = scene[source].copy()
+            s[at >= freeze, : config.SCENE // 2] = 0
+            out["scene"][i] = s * exist[:, None]
+            out["ticks"][i] = labels[k][source]
+            soft[i] = early(labels[k])[source] & (at < freeze)
+            seen_all[i], exist_all[i] = use, exist
+        out["mask"] = np.stack([exist_all, seen_all], -1).astype(np.float32)
+        flip = rng.random(n) < 0.5
+        out["person"][flip] = mirror(out["person"][flip], out["mask"][flip, :, 1:])
+        grid = out["scene"][flip].reshape(-1, t, 2, *config.GRID)[..., ::-1]
+        out["scene"][flip] = grid.reshape(-1, t, config.SCENE)
+        out["scene"] *= (rng.random((n, 1, 1)) < 0.8)
+        out["ticks"] = judge(out["ticks"], seen_all, ~exist_all)
+        out["ticks"][soft] = IGNORE
+        out["label"] = out["ticks"][:, -1]
+        return out
+
+
+def mirror(person, seen):
+    """Person rows (..., F) of the mirrored picture; zeros stay zeros."""
+    joints = person[..., :51].reshape(*person.shape[:-1], 17, 3)[..., list(config.FLIP), :].copy()
+    joints[..., 1] = 1 - joints[..., 1]
+    out = person.copy()
+    out[..., :51] = joints.reshape(*person.shape[:-1], 51)
+    out[..., 52], out[..., 54] = 1 - person[..., 54], 1 - person[..., 52]
+    return out * seen

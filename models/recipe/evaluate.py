@@ -1,0 +1,177 @@
+"""Step `evaluate`: events of a bundle on real clips, their twins, and held-out rendered clips.
+
+    python evaluate.py --bundle ../bundle --data DATA --lab LAB [--renders RENDERS] [--json out.json]
+
+What is scored is what ships: the ONNX files through the recipe's copy of the daemon's road. A fall counts as seen if an
+alert is raised between 0.3 s before the onset and 4 s after contact; every other alert is a false one. A twin is the
+footage before the onset, then frozen for 6 s.
+"""
+
+import argparse
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import truth
+from frames import read
+from stream import Bundle, alerts, encode_clip, replay
+
+FREEZE = 6.0
+
+
+def wilson(hits, n, z=1.96):
+    """95 % interval of a share."""
+    if n == 0:
+        return 0.0, 1.0
+    p = hits / n
+    middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+
+
+def poisson_upper(events, confidence=0.95):
+    """Upper bound of a Poisson mean after `events` were counted."""
+    from scipy.stats import chi2
+    return float(chi2.ppf(confidence, 2 * (events + 1)) / 2)
+
+
+def twin(frames, onset):
+    """The frames before `onset`, then the last of them at the clip's pace for `FREEZE` seconds."""
+    frames = [(t, p) for t, p in frames if t < onset]
+    if len(frames) < 2:
+        return []
+    step = (frames[-1][0] - frames[0][0]) / (len(frames) - 1)
+    t, last = frames[-1]
+    return frames + [(t + step * (i + 1), last) for i in range(int(FREEZE / step))]
+
+
+def labels(path=Path(__file__).parent / "labels/gmdcsa24.csv"):
+    rows = csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#"))
+    return {r["clip"]: {k: float(r[f"{k}_s"]) for k in ("onset", "contact", "rest")} for r in rows}
+
+
+class Encodings:
+    """Encoder outputs of a clip, or of its twin, kept in `folder` by the encoder's hash, so that heads can be compared."""
+
+    def __init__(self, bundle, folder):
+        self.encode, self.folder = bundle.encode, Path(folder) / bundle.manifest["encoder"]["sha256"][:12]
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, path, onset=None):
+        """As `encode_clip`; with `onset`, of the twin that freezes there."""
+        key = f"{path.stem}_{path.stat().st_size}_{'whole' if onset is None else round(1000 * onset)}.npz"
+        kept = self.folder / key
+        if not kept.exists():
+            encoded = encode_clip(self.encode, read(path) if onset is None else twin(list(read(path)), onset))
+            np.savez_compressed(kept.with_suffix(".tmp.npz"), *encoded)
+            kept.with_suffix(".tmp.npz").rename(kept)
+        with np.load(kept) as d:
+            return tuple(d[f"arr_{i}"] for i in range(4))
+
+
+def judge(manifest, logits, encoded, known=None):
+    """One encoded clip -> as `judge_rows`."""
+    return judge_rows(manifest, replay(manifest, logits, encoded), known)
+
+
+def judge_rows(manifest, rows, known=None):
+    """One clip's scores -> dict: seen, delay after contact, false alerts, seconds, best fall score, climb alerts."""
+    raised = alerts(manifest, rows)
+    fall = [t for t, kind in raised if kind == "fall"]
+    out = {"seconds": rows[-1][0] if rows else 0.0, "peak": max((r[1] for r in rows), default=0.0),
+           "climb_alerts": sum(kind == "climb" for _, kind in raised)}
+    if known is None:
+        return {**out, "false": len(fall)}
+    good = [t for t in fall if known["onset"] - 0.3 <= t <= known["contact"] + 4]
+    return {**out, "seen": bool(good), "delay": good[0] - known["contact"] if good else None, "false": len(fall) - len(good)}
+
+
+def summary(results):
+    """Counts and intervals of a list of `judge` results."""
+    falls = [r for r in results if "seen" in r]
+    hours = sum(r["seconds"] for r in results) / 3600
+    false = sum(r["false"] for r in results)
+    delays = sorted(r["delay"] for r in falls if r["seen"])
+    seen = sum(r["seen"] for r in falls)
+    return {"clips": len(results), "falls": len(falls), "seen": seen, "recall_95": [round(x, 3) for x in wilson(seen, len(falls))],
+            "delay_median_s": round(float(np.median(delays)), 2) if delays else None,
+            "delay_p90_s": round(float(np.quantile(delays, 0.9)), 2) if delays else None,
+            "false": false, "clips_alarmed": sum(r["false"] > 0 for r in results), "hours": round(hours, 4),
+            "false_per_hour_upper_95": round(poisson_upper(false) / hours, 1) if hours else None,
+            "climb_alerts": sum(r["climb_alerts"] for r in results)}
+
+
+def real(manifest, logits, encodings, data):
+    """GMDCSA-24: {"falls", "everyday", "twins"} -> {clip: result}."""
+    known, out = labels(), {"falls": {}, "everyday": {}, "twins": {}}
+    for path in sorted((Path(data) / "gmdcsa24").glob("*.mp4")):
+        name = path.stem
+        if name in known:
+            out["falls"][name] = judge(manifest, logits, encodings.of(path), known[name])
+            encoded = encodings.of(path, known[name]["onset"])
+            if len(encoded[0]):
+                out["twins"][name] = judge(manifest, logits, encoded)
+        else:
+            out["everyday"][name] = judge(manifest, logits, encodings.of(path))
+    return out
+
+
+def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False, limit=None):
+    """Held-out rendered clips -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: result}, or with `keep_rows`
+    {scenario/clip: (score rows, truth)}."""
+    if keep_rows:
+        def rate(encoded, known=None):
+            return replay(manifest, logits, encoded), known
+    else:
+        def rate(encoded, known=None):
+            return judge(manifest, logits, encoded, known)
+    out = {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
+    about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("*.json"))]
+    for path, a in tqdm([x for x in about if truth.part(x[1]) == split][:limit], split):
+        video, key = path.with_suffix(".mp4"), f"{a['scenario']}/{path.stem}"
+        falls = [p for p in a["people"] if isinstance(p.get("fall_start"), (int, float)) and p["fall_start"] == p["fall_start"]]
+        if falls:
+            onset = min(p["fall_start"] for p in falls)
+            contacts = [p["contact"] for p in falls if isinstance(p.get("contact"), (int, float)) and p["contact"] == p["contact"]]
+            known = {"onset": onset, "contact": min(contacts) if contacts else onset + 0.8}
+            out["falls"][key] = rate(encodings.of(video), known)
+            if onset > 1:
+                out["twins"][key] = rate(encodings.of(video, onset))
+        else:
+            kind = "climbs" if any(row[0] == "climb" for row in a["labels"]) else "everyday"
+            out[kind][key] = rate(encodings.of(video))
+    return out
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--bundle", type=Path, required=True)
+    args.add_argument("--data", type=Path, required=True)
+    args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--renders", type=Path)
+    args.add_argument("--split", default="test")
+    args.add_argument("--limit", type=int, help="at most so many rendered clips")
+    args.add_argument("--json", type=Path)
+    args = args.parse_args()
+    bundle = Bundle(args.bundle)
+    encodings = Encodings(bundle, args.lab / "events")
+    parts = {"real": real(bundle.manifest, bundle.logits, encodings, args.data)}
+    if args.renders:
+        parts["rendered"] = rendered(bundle.manifest, bundle.logits, encodings, args.renders, args.split, limit=args.limit)
+    report = {}
+    for source, kinds in parts.items():
+        for kind, results in kinds.items():
+            report[f"{source} {kind}"] = summary(list(results.values()))
+            print(source, kind, json.dumps(report[f"{source} {kind}"]))
+    for name, r in {**parts["real"]["falls"], **{f"twin {k}": v for k, v in parts["real"]["twins"].items()}, **parts["real"]["everyday"]}.items():
+        print(f"  {name:18} {'seen' if r.get('seen') else 'MISSED' if 'seen' in r else ''} "
+              f"{'' if r.get('delay') is None else format(r['delay'], '+.2f')} false {r['false']} climb {r['climb_alerts']} peak {r['peak']:.2f}")
+    if args.json:
+        args.json.write_text(json.dumps({"summary": report, "clips": parts}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

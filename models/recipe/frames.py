@@ -1,0 +1,80 @@
+"""Pictures: reading clips at their true times, fitting them as the manifest says, and the cache of training frames."""
+
+import json
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import config
+
+cv2.setNumThreads(1)
+
+
+def letterbox(picture, width=config.WIDTH, height=config.HEIGHT, pad=config.PAD):
+    """u8 (h,w,3) -> u8 (height,width,3): area averaging when it shrinks, bilinear when it grows, centred on grey."""
+    h, w = picture.shape[:2]
+    scale = min(width / w, height / h)
+    new_w, new_h = max(1, int(w * scale + 0.5)), max(1, int(h * scale + 0.5))  # halves go up, as in Rust
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = np.full((height, width, 3), pad, np.uint8)
+    x, y = (width - new_w) // 2, (height - new_h) // 2
+    fitted[y : y + new_h, x : x + new_w] = cv2.resize(picture, (new_w, new_h), interpolation=how)
+    return fitted
+
+
+def read(path, scale_to=None):
+    """Yields (seconds from the first frame, RGB picture) for each frame of a clip, by its own timestamps.
+
+    `scale_to`: shorter side in pixels, if smaller than the clip's."""
+    probe = subprocess.run(
+        ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries",
+         "stream=width,height,r_frame_rate:frame=pts_time", "-of", "json", str(path)],
+        capture_output=True, check=True, text=True)
+    info = json.loads(probe.stdout)
+    stream = info["streams"][0]
+    w, h = stream["width"], stream["height"]
+    times = [float(f["pts_time"]) for f in info["frames"] if "pts_time" in f]
+    step = 1 / float(Fraction(stream["r_frame_rate"]))
+    filters = []
+    if scale_to and min(w, h) > scale_to:
+        ratio = scale_to / min(w, h)
+        w, h = round(w * ratio), round(h * ratio)
+        filters = ["-vf", f"scale={w}:{h}:flags=area"]
+    command = ["ffmpeg", "-v", "fatal", "-i", str(path), *filters, "-fps_mode", "passthrough",
+               "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    index = 0
+    while len(raw := process.stdout.read(w * h * 3)) == w * h * 3:
+        at = times[index] - times[0] if index < len(times) else index * step
+        yield at, np.frombuffer(raw, np.uint8).reshape(h, w, 3)
+        index += 1
+    process.stdout.close()
+    process.wait()
+
+
+class Cache:
+    """Frames of many clips in a folder: `<clip>.npy` u8 (n,h,w,3) memory-mapped, `<clip>.json` with times and source."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, name, path, every=4, side=320):
+        """Keeps each `every`-th frame of the clip at `path`; does nothing if it is there already."""
+        if (self.folder / f"{name}.json").exists():
+            return
+        kept = [(t, p) for i, (t, p) in enumerate(read(path, side)) if i % every == 0]
+        if not kept:
+            return
+        np.save(self.folder / f"{name}.npy", np.stack([p for _, p in kept]))
+        about = {"source": Path(path).name, "every": every, "times": [round(t, 4) for t, _ in kept]}
+        (self.folder / f"{name}.json").write_text(json.dumps(about))
+
+    def names(self):
+        return sorted(p.stem for p in self.folder.glob("*.json"))
+
+    def frames(self, name):
+        return np.load(self.folder / f"{name}.npy", mmap_mode="r")

@@ -1,0 +1,68 @@
+"""Writes `golden/`: small inputs of the daemon's road and what must come out, for the tests of both languages."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import config
+from frames import letterbox
+from stream import Cadence, Policy
+from tracker import BOX, Tracker
+
+
+def letterboxes(rng):
+    out = []
+    for h, w, width, height, pad in ((9, 16, 8, 6, 0), (16, 9, 8, 6, 7), (3, 4, 8, 6, 0), (12, 16, 8, 6, 0), (10, 10, 8, 6, 114)):
+        picture = rng.integers(0, 256, (h, w, 3)).astype(np.uint8)
+        fitted = letterbox(picture, width, height, pad)
+        out.append({"source": picture.tolist(), "width": width, "height": height, "pad": pad, "fitted": fitted.tolist(), "tolerance": 1})
+    return out
+
+
+def cadences(rng):
+    sources = {"30 fps": np.arange(31) / 30, "25 fps": np.arange(26) / 25, "15 fps": np.arange(16) / 15, "10 fps": np.arange(12) / 10,
+               "8 fps": np.arange(10) / 8, "jitter": np.sort(np.arange(40) / 20 + rng.uniform(-0.01, 0.01, 40)),
+               "gap": np.concatenate([np.arange(6) / 15, 1.0 + np.arange(6) / 15])}
+    out = []
+    for name, times in sources.items():
+        times, cadence = np.round(times, 5), Cadence()
+        out.append({"name": name, "rate_hz": config.RATE, "times": times.tolist(), "missed_or_null": [cadence.keep(t) for t in times]})
+    return out
+
+
+def followings(rng):
+    out = []
+    for case in range(3):
+        tracker, ticks = Tracker(**{**config.TRACKER, "max_missed": 6}), []
+        place = rng.uniform(0.2, 0.8, (6, 2))
+        size = rng.uniform(0.05, 0.3, (6, 2))
+        for _ in range(40):
+            place = (place + rng.normal(0, 0.03, place.shape)).clip(0, 1)
+            rows = np.zeros((config.PEOPLE, config.FEATURES), np.float32)
+            shown = [i for i in rng.permutation(6) if rng.random() < (0.7, 0.5, 0.25)[case]][: config.PEOPLE]
+            for row, i in zip(rows, shown, strict=False):
+                box = np.concatenate([place[i] - size[i] / 2, place[i] + size[i] / 2]).round(3)
+                row[BOX], row[-1] = box, round(float(rng.uniform(0.1, 0.9)), 2)
+            answer = tracker.update(rows)
+            ticks.append({"boxes": rows[:, 51:56].round(3).astype(float).round(3).tolist(), "followed": [[t.id, -1 if i is None else i] for t, i in answer]})
+        out.append({"tracker": {**config.TRACKER, "max_missed": 6}, "width": config.WIDTH, "height": config.HEIGHT, "ticks": ticks})
+    return out
+
+
+def policies(rng):
+    score = np.round(np.clip(np.repeat(rng.uniform(0, 1, 40), 5) + rng.normal(0, 0.1, 200), 0, 1), 3)
+    policy = Policy(0.6, 0.3, 5, 7, 4.0)
+    return [{"policy": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "cooldown_s": 4.0, "rate_hz": config.RATE, "scores": score.tolist(),
+             "alerts": [i for i, s in enumerate(score) if policy.step(i / config.RATE, s)]}]
+
+
+def main():
+    folder = Path(__file__).parent / "golden"
+    folder.mkdir(exist_ok=True)
+    for name, make in (("letterbox", letterboxes), ("cadence", cadences), ("tracker", followings), ("policy", policies)):
+        (folder / f"{name}.json").write_text(json.dumps(make(np.random.default_rng(config.SEED)), separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()

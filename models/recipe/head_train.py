@@ -1,0 +1,132 @@
+"""Step `head`: the temporal network learns from skeleton motions and from what the encoder really says of clips.
+
+    python head_train.py --lab LAB --motions skeletons.npz --minutes 10
+
+Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every two minutes.
+"""
+
+import argparse
+import copy
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import config
+from encoded import Encoded
+from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
+from nets.head import Head
+
+COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
+
+
+def losses(net, batch, device="cpu"):
+    """Mean loss of a batch of windows, and the last tick's logits."""
+    person, scene, mask = (torch.from_numpy(batch[k]).to(device) for k in ("person", "scene", "mask"))
+    label, ticks = torch.from_numpy(batch["label"].astype(np.int64)), torch.from_numpy(batch["ticks"].astype(np.int64))
+    weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))])
+    with torch.autocast(device, torch.bfloat16, enabled=net.training):
+        last, every = net.both(person, scene, mask)
+    last, every = last.float(), every.float()
+    kwargs = {"ignore_index": IGNORE, "weight": weight, "label_smoothing": 0.03}
+    known = (label != IGNORE).any()
+    loss = F.cross_entropy(last, label, **kwargs) if known else last.sum() * 0
+    loss = loss + 0.33 * F.cross_entropy(every.flatten(0, 1), ticks.flatten(), **kwargs)
+    return loss, last
+
+
+def fall_score(logits):
+    p = torch.softmax(logits, -1)
+    return p[:, FALL] + p[:, FALLEN]
+
+
+@torch.inference_mode()
+def validate(net, batches):
+    """Share of known windows by true kind whose fall score is on the wrong side of one half."""
+    net.eval()
+    wrong = {k: [] for k in range(4)}
+    for batch in batches:
+        _, last = losses(net, batch)
+        score, p = fall_score(last).numpy(), torch.softmax(last, -1)[:, CLIMB].numpy()
+        for k in range(4):
+            which = batch["label"] == k
+            bad = {NORMAL: score > 0.5, FALL: score < 0.5, FALLEN: score < 0.5, CLIMB: p < 0.5}[k]
+            wrong[k] += bad[which].tolist()
+    net.train()
+    return {config.CLASSES[k]: round(float(np.mean(v)), 4) if v else None for k, v in wrong.items()}
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--motions", type=Path, required=True, nargs="+")
+    args.add_argument("--minutes", type=float, default=10)
+    args.add_argument("--batch", type=int, default=192)
+    args.add_argument("--real", type=float, default=0.35, help="share of a batch from encoded clips, if there are any")
+    args.add_argument("--rate", type=float, default=2e-3)
+    args.add_argument("--out", default="head.pt")
+    args.add_argument("--seed", type=int, default=config.SEED)
+    args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
+    args = args.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    net = Head()
+    mean = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
+    path, step, seconds = args.lab / args.out, 0, 0.0
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        net.load_state_dict(saved["net"])
+        mean.load_state_dict(saved["mean"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step, seconds = saved["step"], saved["seconds"]
+    mean.eval().requires_grad_(False)
+    rng = np.random.default_rng([args.seed, step])
+    train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
+    clips = Encoded(args.lab / "encoded", "train")
+    check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
+    log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
+
+    def save():
+        torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
+                    "seconds": seconds}, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").rename(path)
+
+    while (done := seconds / (60 * args.minutes)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        real = round(args.real * args.batch) if len(clips) else 0
+        batch = train.windows(rng, args.batch - real)
+        if real:
+            other = clips.windows(rng, real)
+            batch = {k: np.concatenate([batch[k], other[k]]) for k in batch}
+        loss, _ = losses(net, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        step += 1
+        with torch.no_grad():
+            rate = max(0.005, 1 / (step + 1))
+            for a, b in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+                a.lerp_(b, rate) if a.dtype.is_floating_point else a.copy_(b)
+        now = time.time()
+        seconds, last = seconds + now - last, now
+        total.append(loss.item())
+        if step % 100 == 0:
+            row = {"step": step, "minutes": round(seconds / 60, 1), "loss": round(float(np.mean(total)), 4), **validate(mean, check)}
+            print(json.dumps(row), file=log, flush=True)
+            total = []
+            mean.eval()
+        if now - saved_at > 60:
+            save()
+            saved_at = now
+    save()
+
+
+if __name__ == "__main__":
+    main()

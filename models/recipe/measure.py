@@ -1,0 +1,68 @@
+"""Step `measure`: agreement with the teacher and latency, float against INT8 in the same run.
+
+    python measure.py --bundle ../bundle --data DATA --teacher movenet.tflite --lab LAB
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+import config
+from pose_check import reference, report
+
+
+def session(path, threads):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+
+def milliseconds(sessions, feed, rounds=60):
+    """Least time of each session, taken in turns so that a busy machine disturbs all alike."""
+    times = [[] for _ in sessions]
+    for _ in range(rounds):
+        for k, s in enumerate(sessions):
+            start = time.perf_counter()
+            s.run(None, feed)
+            times[k].append(1e3 * (time.perf_counter() - start))
+    return [float(min(t)) for t in times]
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--bundle", type=Path, required=True)
+    args.add_argument("--data", type=Path, required=True)
+    args.add_argument("--teacher", type=Path, required=True)
+    args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--every", type=int, default=1)
+    args = args.parse_args()
+    pictures, people = reference(args.data, args.teacher, args.lab)
+    pictures, people = pictures[:: args.every], people[:: args.every]
+    models = {"float": args.lab / "encoder_fp32.onnx", "INT8 (shipped)": args.bundle / "encoder.onnx"}
+    sessions = {(name, t): session(path, t) for name, path in models.items() for t in (1, 2)}
+    feed = {"frame": pictures[:1], "previous": pictures[1:2]}
+    took = dict(zip(sessions, milliseconds(list(sessions.values()), feed), strict=True))
+    out = {"encoders": {}}
+    for name in models:
+        s = sessions[name, 2]
+        seen = report(people, pictures, lambda f, p, s=s: s.run(["people", "scene"], {"frame": f, "previous": p}))
+        out["encoders"][name] = {**seen, "ms": [took[name, 1], took[name, 2]]}
+    head = session(args.bundle / "head.onnx", 1)
+    rng = np.random.default_rng(0)
+    out["head_ms"] = []
+    for rows in (1, 4):
+        feed = {"person": rng.random((rows, config.TICKS, config.FEATURES), np.float32), "scene": rng.random((rows, config.TICKS, config.SCENE), np.float32),
+                "mask": np.ones((rows, config.TICKS, 2), np.float32)}
+        out["head_ms"] += milliseconds([head], feed)
+    out["note"] = f"ONNX Runtime {ort.__version__}, {platform.machine()}, two busy cores: the least of 60 runs in turns."
+    (args.lab / "measured.json").write_text(json.dumps(out, indent=1))
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The encoder that is shipped: raw bytes in; people and a motion grid out."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import config
+from nets.decode import decode
+from nets.movenet import MoveNet
+
+NOISE = 8 / 255  # a change of brightness below this is the camera's noise
+
+
+def load(path, which="mean"):
+    """The pose network saved by `prune.py` or `encoder_train.py` (its moving average), ready for inference."""
+    saved = torch.load(path, weights_only=True)
+    net = MoveNet(saved["widths"])
+    net.load_state_dict(saved[which])
+    return net.eval()
+
+
+def motion_grid(frame, previous):
+    """Two pictures (B,3,H,W), 0..255 -> (B, SCENE): mean change of brightness above the noise in each cell, times 8
+    and at most 1; then mean brightness of each cell, 0..1."""
+    now, before = (F.avg_pool2d(p.mean(1, keepdim=True) / 255, 2) for p in (frame, previous))
+    cell = config.CELL // 2
+    moved = F.avg_pool2d(F.relu((now - before).abs() - NOISE), cell)
+    return torch.cat([(8 * moved).clamp(max=1).flatten(1), F.avg_pool2d(now, cell).flatten(1)], 1)
+
+
+class Encoder(nn.Module):
+    """`forward`: `frame`, `previous` u8 (B,H,W,3) -> `people` (B,P,F), `scene` (B,G)."""
+
+    def __init__(self, pose):
+        super().__init__()
+        self.pose = pose  # a `MoveNet`
+
+    def forward(self, frame, previous):
+        frame, previous = (p.permute(0, 3, 1, 2).float() for p in (frame, previous))
+        _, maps = self.pose(frame)
+        return decode(maps, config.PEOPLE), motion_grid(frame, previous)

@@ -1,0 +1,74 @@
+"""Step `quantise`: a float ONNX encoder -> QDQ INT8, every convolution an integer one; decoding and motion grid in float."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
+QUANTISED = ("Conv", "Add", "Resize", "Relu", "Clip", "Pad")
+
+
+class Reader(CalibrationDataReader):
+    """Feeds fitted pictures one at a time."""
+
+    def __init__(self, pictures):
+        self.rest = iter(pictures)
+
+    def get_next(self):
+        picture = next(self.rest, None)
+        return None if picture is None else {"frame": picture[None], "previous": picture[None]}
+
+
+def quantise(source, target, pictures, method="minmax", percentile=99.99):
+    """Writes `target` from the float model `source`, calibrated on `pictures` u8 (n,H,W,3)."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        graph = onnx.load(ready).graph
+        nodes = [n.name for n in graph.node if n.op_type in QUANTISED and n.name.startswith("/pose/")]
+        quantize_static(
+            str(ready), str(target), Reader(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=nodes,
+            op_types_to_quantize=list(QUANTISED), calibrate_method=METHODS[method],
+            extra_options={"CalibPercentile": percentile, "CalibMovingAverage": False, "ActivationSymmetric": False})
+    model = onnx.load(target)
+    model.ir_version = min(model.ir_version, 8)
+    onnx.save(model, target)
+    assert_integer(model)
+    return target
+
+
+def assert_integer(model):
+    """Every convolution reads an activation and a weight that come from DequantizeLinear."""
+    made = {o: n for n in model.graph.node for o in n.output}
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            kinds = [made[i].op_type if i in made else "float" for i in node.input[:2]]
+            assert kinds == ["DequantizeLinear"] * 2, (node.name, kinds)
+
+
+def agreement(a, b, floor=0.2):
+    """Two encoders' people (n,P,F) on the same pictures -> (people of `a` found by `b`, mean joint distance over the
+    box diagonal). Found: a box with intersection over union above 0.5 and score above 0.6 of the floor."""
+    found, apart, count = 0, [], 0
+    for one, two in zip(a, b, strict=True):
+        for p in one[one[:, 55] > floor]:
+            count += 1
+            best, value = None, 0.5
+            for q in two[two[:, 55] > 0.6 * floor]:
+                y0, x0, y1, x1 = np.maximum(p[51:53], q[51:53]).tolist() + np.minimum(p[53:55], q[53:55]).tolist()
+                inter = max(0, y1 - y0) * max(0, x1 - x0)
+                iou = inter / (np.prod(p[53:55] - p[51:53]) + np.prod(q[53:55] - q[51:53]) - inter + 1e-9)
+                if iou > value:
+                    best, value = q, iou
+            if best is not None:
+                found += 1
+                d = (p[:51].reshape(17, 3) - best[:51].reshape(17, 3))[:, :2] * [1, 4 / 3]
+                sure = p[:51].reshape(17, 3)[:, 2] > 0.2
+                if sure.any():
+                    apart.append(np.linalg.norm(d[sure], axis=1).mean() / np.linalg.norm((p[53:55] - p[51:53]) * [1, 4 / 3]))
+    return found / max(1, count), float(np.mean(apart)) if apart else float("nan"), count

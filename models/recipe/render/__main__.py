@@ -1,0 +1,45 @@
+"""Command line: `python -m render --out DIR` renders clips, `--skeletons OUT.npz` writes motions only."""
+
+import argparse
+import os
+from pathlib import Path
+
+from .body import pool
+from .mocap import Library
+
+_RECIPE = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="render", description=__doc__)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="folder for NNNNNN.mp4 and NNNNNN.json")
+    where.add_argument("--skeletons", type=Path, help="npz file for 3D joints, labels and cameras")
+    parser.add_argument("--start", type=int, default=0, help="first seed")
+    parser.add_argument("--count", type=int, default=100, help="number of seeds")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FALLD_DATA", _RECIPE.parents[2] / "shared/data")),
+        help="folder with furniture/, rooms/ and mocap/; without it: boxes, plain walls, made-up movement",
+    )
+    parser.add_argument("--cache", type=Path, help="where the people are kept (default: .cache beside the output)")
+    parser.add_argument("--sheets", type=Path, help="also write a contact sheet of each clip into this folder")
+    args = parser.parse_args()
+    cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
+    people, library = pool(cache), Library(args.data / "mocap", cache)
+    if args.skeletons:
+        from .skeletons import write_skeletons
+
+        args.skeletons.parent.mkdir(parents=True, exist_ok=True)
+        failed = write_skeletons(args.skeletons, args.start, args.count, people, library)
+    else:
+        from .clip import write_clips
+
+        failed = write_clips(args.out, args.start, args.count, people, args.data, library, args.sheets)
+    if failed:
+        raise SystemExit(f"{failed} seeds failed")
+
+
+if __name__ == "__main__":
+    main()

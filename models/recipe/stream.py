@@ -1,0 +1,218 @@
+"""The daemon's road from frames to alerts, in Python: cadence, rings, head, policy.
+
+falld does the same in Rust; `golden/` holds what both must give. Numbers come from the bundle's manifest.
+"""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import config
+from frames import letterbox, read
+from tracker import Tracker
+
+EARLY = 0.25   # of a period: a frame may come this much before its tick is due
+LOCK = 0.02    # a source whose mean interval is this near to the period drives the grid
+PULL = 0.1     # how much of a frame's distance from its tick a driving source takes off at once
+MEAN = 1 / 16  # weight of the newest interval in the mean
+
+
+class Cadence:
+    """Which frames of a source are kept, and how many ticks were missed before each: falld's `src/cadence.rs`.
+
+    A frame takes the latest tick that is due at most EARLY periods after it; ticks only grow. A source at the model's own
+    rate pulls the grid along, so that one that runs a hair fast or slow loses nothing."""
+
+    def __init__(self, rate=config.RATE):
+        self.rate, self.origin = rate, None
+
+    def keep(self, t):
+        """None to drop the frame, else the number of ticks missed since the last kept one."""
+        if self.origin is None:
+            self.origin, self.at, self.seen, self.interval = t, 0.0, 0.0, None
+            return 0
+        time = (t - self.origin) * self.rate
+        interval = time - self.seen
+        if interval <= 0:
+            return None
+        self.seen = time
+        self.interval = interval if self.interval is None else self.interval + MEAN * (interval - self.interval)
+        steps = int(np.floor(time - self.at + EARLY))
+        if steps < 1:
+            return None
+        self.at += steps
+        if abs(self.interval - 1) < LOCK:
+            self.at += PULL * (time - self.at)
+        return steps - 1
+
+
+@dataclass
+class Ring:
+    """The last T entries of one followed person."""
+
+    rows: deque
+    seen: deque
+
+
+@dataclass
+class Rings:
+    """All state of one camera after the encoder: tracker, a ring for each person, the scene's ring."""
+
+    manifest: dict
+    tracker: Tracker = field(init=False)
+
+    def __post_init__(self):
+        clip = self.manifest["clip"]
+        self.ticks, self.hold, self.least = clip["ticks"], clip["hold_ticks"], clip["min_ticks"]
+        self.tracker = Tracker(**self.manifest["tracker"], people=self.manifest["people"]["max"])
+        self.clear()
+
+    def clear(self):
+        self.tracker.clear()
+        self.scene = deque(maxlen=self.ticks)
+        self.people = {}
+
+    def _push(self, scene, entries):
+        self.scene.append(scene)
+        for track, row in entries:
+            ring = self.people[track]
+            ring.rows.append(row if row is not None else np.zeros(config.FEATURES, np.float32))
+            ring.seen.append(float(row is not None))
+
+    def tick(self, people, scene, missed=0):
+        """Takes one tick's encoder outputs. `missed` ticks before it repeat the last entry, or empty all rings."""
+        if missed > self.hold:
+            self.clear()
+        elif self.scene:
+            last = [(k, r.rows[-1] if r.seen[-1] else None) for k, r in self.people.items()]
+            for _ in range(missed):
+                self._push(self.scene[-1], last)
+        matched = self.tracker.update(people)
+        alive = {t.id for t, _ in matched}
+        self.people = {k: r for k, r in self.people.items() if k in alive}
+        for track, _ in matched:
+            self.people.setdefault(track.id, Ring(deque(maxlen=self.ticks), deque(maxlen=self.ticks)))
+        self._push(scene, [(t.id, None if i is None else people[i]) for t, i in matched])
+
+    def inputs(self):
+        """(ids, person (R,T,F), scene (R,T,G), mask (R,T,2)) for the head, or None while there are too few ticks or
+        there is nobody to ask about. Id -1 is the scene's own row."""
+        ids = ([-1] if self.manifest["head"]["scene_row"] else []) + list(self.people)
+        have = len(self.scene)
+        if have < self.least or not ids:
+            return None
+        person = np.zeros((len(ids), self.ticks, config.FEATURES), np.float32)
+        scene = np.zeros((len(ids), self.ticks, config.SCENE), np.float32)
+        mask = np.zeros((len(ids), self.ticks, 2), np.float32)
+        scene[:, self.ticks - have :] = np.stack(self.scene)
+        mask[:, self.ticks - have :, 0] = 1
+        for k, track in enumerate(ids):
+            if track >= 0:
+                ring = self.people[track]
+                person[k, self.ticks - len(ring.rows) :] = np.stack(ring.rows)
+                mask[k, self.ticks - len(ring.rows) :, 1] = ring.seen
+        return ids, person, scene, mask
+
+
+def scores(logits, temperature):
+    """Logits (R,K) -> (fall score, climb score) of the camera: the greatest over the rows."""
+    z = logits / temperature
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return float((p[:, 1] + p[:, 2]).max()), float(p[:, 3].max())
+
+
+@dataclass
+class Policy:
+    """k of the last n scores at or above `enter` raise; it rearms when k of n are below `exit` and `cooldown` passed."""
+
+    enter: float
+    exit: float
+    k: int
+    n: int
+    cooldown: float = 10.0
+
+    def __post_init__(self):
+        self.window, self.last, self.up = deque(maxlen=self.n), None, False
+
+    def step(self, t, score):
+        """True if this score raises an alert."""
+        self.window.append(score)
+        high = sum(s >= self.enter for s in self.window)
+        if self.up:
+            self.up = sum(s < self.exit for s in self.window) < self.k
+            return False
+        if high < self.k or (self.last is not None and t - self.last < self.cooldown):
+            return False
+        self.up, self.last = True, t
+        return True
+
+
+class Bundle:
+    """The two ONNX sessions and the manifest of a bundle."""
+
+    def __init__(self, folder, threads=1):
+        import onnxruntime as ort
+
+        folder = Path(folder)
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.encoder, self.head = (
+            ort.InferenceSession(str(folder / self.manifest[part]["file"]), options, ["CPUExecutionProvider"])
+            for part in ("encoder", "head"))
+
+    def encode(self, frame, previous):
+        """u8 (B,H,W,3) twice -> people (B,P,F), scene (B,G)."""
+        return self.encoder.run(["people", "scene"], {"frame": frame, "previous": previous})
+
+    def logits(self, person, scene, mask):
+        return self.head.run(["logits"], {"person": person, "scene": scene, "mask": mask})[0]
+
+
+def encode_clip(encode, frames, rate=config.RATE):
+    """Iterable of (t, picture) -> (times (n,), missed (n,), people (n,P,F), scene (n,G)) of the kept frames."""
+    cadence, times, missed, kept = Cadence(rate), [], [], []
+    for t, picture in frames:
+        gap = cadence.keep(t)
+        if gap is not None:
+            times.append(t)
+            missed.append(gap)
+            kept.append(letterbox(picture))
+    if not kept:
+        return np.zeros(0), np.zeros(0, int), np.zeros((0, config.PEOPLE, config.FEATURES), np.float32), np.zeros((0, config.SCENE), np.float32)
+    kept = np.stack(kept)
+    before = np.concatenate([kept[:1], kept[:-1]])
+    people, scene = zip(*(encode(kept[i : i + 8], before[i : i + 8]) for i in range(0, len(kept), 8)), strict=True)
+    return np.array(times), np.array(missed), np.concatenate(people), np.concatenate(scene)
+
+
+def replay(manifest, logits, encoded):
+    """The encoded ticks of one clip -> list of (t, fall score, climb score)."""
+    rings, out = Rings(manifest), []
+    for t, gap, people, scene in zip(*encoded, strict=True):
+        rings.tick(people, scene, int(gap))
+        asked = rings.inputs()
+        fall, climb = scores(logits(*asked[1:]), manifest["temperature"]) if asked else (0.0, 0.0)
+        out.append((float(t), fall, climb))
+    return out
+
+
+def alerts(manifest, rows):
+    """(t, fall, climb) rows -> [(t, "fall" | "climb")] by the manifest's policy."""
+    found = []
+    policies = {name: Policy(**manifest["policy"][name]) for name in ("fall", "climb")}
+    for t, fall, climb in rows:
+        for name, score in (("fall", fall), ("climb", climb)):
+            if policies[name].step(t, score):
+                found.append((t, name))
+    return found
+
+
+def run(bundle, path):
+    """A clip through a bundle: (rows, alerts)."""
+    rows = replay(bundle.manifest, bundle.logits, encode_clip(bundle.encode, read(path)))
+    return rows, alerts(bundle.manifest, rows)

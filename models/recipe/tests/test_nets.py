@@ -1,0 +1,138 @@
+"""Decoding, losses, export and the probe."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import config
+import export
+import probe
+from encoded import mirror
+from encoder_train import imitation
+from motions import FALL, FALLEN, IGNORE, NORMAL, judge
+from nets.decode import decode
+from nets.encoder import Encoder, motion_grid
+from nets.head import Head
+from nets.movenet import HEADS, MoveNet
+from prune import V3
+from quantise import assert_integer, quantise
+
+H, W = config.HEIGHT // config.STRIDE, config.WIDTH // config.STRIDE
+
+
+@pytest.fixture(scope="module")
+def pose():
+    torch.manual_seed(0)
+    return MoveNet(V3).eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("onnx")
+
+
+def session(path):
+    import onnxruntime as ort
+    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def maps(people):
+    """Dense maps that say: people with centre (y, x), size (h, w) in cells, joints on a line down the middle."""
+    out = {k: torch.zeros(1, c, H, W) for k, c in HEADS.items()}
+    out["centre"] -= 9
+    out["heat"] -= 9
+    for (y, x), (h, w) in people:
+        out["centre"][0, 0, y, x] = 3
+        out["size"][0, :, y, x] = torch.tensor([float(h), float(w)])
+        for j in range(17):
+            dy = round((j - 8) * h / 20)
+            out["regress"][0, 2 * j, y, x] = dy + 1  # one cell wrong: the heat map must mend it
+            out["heat"][0, j, y + dy, x] = 2
+            out["kpt_offset"][0, 2 * j, y + dy, x] = 0.5
+    return out
+
+
+def test_decode_finds_two_people_and_mends_their_joints():
+    people = decode(maps([((24, 20), (30, 10)), ((20, 45), (20, 8))]))[0]
+    found = people[people[:, 55] > 0.3]
+    assert len(found) == 2
+    box = found[found[:, 52] < 0.4][0][51:55]
+    assert torch.allclose(box, torch.tensor([9 / H, 15 / W, 39 / H, 25 / W]), atol=1e-5)
+    joints = found[found[:, 52] < 0.4][0][:51].reshape(17, 3)
+    expected = torch.tensor([(24 + round((j - 8) * 30 / 20) + 0.5) / H for j in range(17)])
+    assert torch.allclose(joints[:, 0], expected, atol=1e-5)
+
+
+def test_people_come_best_first_and_doubles_go():
+    m = maps([((24, 20), (30, 10)), ((24, 26), (30, 20))])
+    m["centre"][0, 0, 24, 26] = 1
+    m["offset"][0, 1, 24, 26] = -6
+    m["size"][0, :, 24, 26] = torch.tensor([30.0, 10.0])
+    people = decode(m)[0]
+    assert (people[:-1, 55] >= people[1:, 55]).all()
+    assert (people[:, 55] > 0.2).sum() == 1
+
+
+def test_imitating_perfectly_costs_nothing(pose):
+    with torch.no_grad():
+        features, out = pose(torch.rand(2, 3, 192, 256) * 255)
+    loss = imitation(features, out, features, out)
+    assert all(abs(v.item()) < 1e-5 for v in loss.values())
+
+
+def test_motion_grid_sees_where_it_moved():
+    a = torch.full((1, 3, config.HEIGHT, config.WIDTH), 100.0)
+    b = a.clone()
+    b[..., :16, 32:48] = 160
+    moved, light = motion_grid(b, a)[0].reshape(2, *config.GRID)
+    assert moved[0, 2] > 0.5 and moved.sum() == moved[0, 2]
+    assert light[1, 1].item() == pytest.approx(100 / 255, abs=1e-5)
+
+
+def test_an_unseen_fall_is_unknown():
+    ticks = np.array([[NORMAL] * 10 + [FALL] * 5 + [FALLEN] * 5] * 2)
+    seen = np.ones_like(ticks, bool)
+    seen[1, 8:16] = False
+    got = judge(ticks, seen, np.zeros_like(seen))
+    assert got[0, -1] == FALLEN and got[1, -1] == IGNORE and got[1, 0] == NORMAL
+
+
+def test_mirroring_twice_changes_nothing():
+    rng = np.random.default_rng(0)
+    person, seen = rng.random((2, 5, config.FEATURES)).astype(np.float32), np.ones((2, 5, 1), np.float32)
+    assert np.allclose(mirror(mirror(person, seen), seen), person, atol=1e-6)
+
+
+def test_the_head_does_not_care_where_in_the_batch_a_row_stands():
+    net = Head().eval()
+    args = [torch.rand(3, config.TICKS, config.FEATURES), torch.rand(3, config.TICKS, config.SCENE), torch.ones(3, config.TICKS, 2)]
+    with torch.no_grad():
+        whole, alone = net(*args), net(*(a[1:2] for a in args))
+    assert torch.allclose(whole[1:2], alone, atol=1e-5)
+
+
+def test_the_head_is_the_same_in_onnx(folder):
+    torch.manual_seed(1)
+    net = Head().eval()
+    path = export.head(net, folder / "head.onnx")
+    args = [torch.rand(2, config.TICKS, config.FEATURES), torch.rand(2, config.TICKS, config.SCENE), torch.ones(2, config.TICKS, 2)]
+    feed = dict(zip(("person", "scene", "mask"), (a.numpy() for a in args), strict=True))
+    with torch.no_grad():
+        assert np.allclose(session(path).run(None, feed)[0], net(*args).numpy(), atol=1e-4)
+
+
+def test_the_encoder_is_the_same_in_onnx_and_integer_after_quantising(pose, folder):
+    path = export.encoder(pose, folder / "encoder.onnx")
+    frames = np.stack([probe.frame(t) for t in range(4)])
+    got = session(path).run(["people", "scene"], {"frame": frames, "previous": frames[::-1].copy()})
+    with torch.no_grad():
+        want = Encoder(pose)(torch.from_numpy(frames), torch.from_numpy(frames[::-1].copy()))
+    assert np.allclose(got[1], want[1].numpy(), atol=1e-5)
+    assert np.allclose(got[0][..., 55], want[0][..., 55].numpy(), atol=1e-3)
+    small = quantise(path, folder / "int8.onnx", frames)
+    assert_integer(onnx.load(small))
+    assert small.stat().st_size < 3e6
+    one = session(small).run(["people"], {"frame": frames[:1], "previous": frames[:1]})[0]
+    many = session(small).run(["people"], {"frame": frames, "previous": frames})[0]
+    assert np.allclose(one[0], many[0], atol=1e-4)

@@ -1,0 +1,66 @@
+"""Following people from tick to tick: the contract's rule, in plain Python."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import config
+
+BOX = slice(3 * config.JOINTS, 3 * config.JOINTS + 4)
+
+
+@dataclass
+class Track:
+    """One followed person: `id` grows for ever; `box` is the last one seen; `missed` ticks since then."""
+
+    id: int
+    box: np.ndarray
+    missed: int = 0
+
+
+class Tracker:
+    """`update(people)` takes (P,F) of one tick and gives [(track, row index or None)] in the order of the tracks."""
+
+    def __init__(self, min_score, gate, gate_growth, max_missed, people=config.PEOPLE, aspect=config.WIDTH / config.HEIGHT):
+        self.min_score, self.gate, self.growth, self.max_missed = min_score, gate, gate_growth, max_missed
+        self.people, self.unit = people, np.array([1.0, aspect])
+        self.tracks, self.born = [], 0
+
+    def clear(self):
+        self.tracks = []
+
+    def affinity(self, track, box):
+        """1 - distance of centres / reach; above 0 where they may be the same person."""
+        a, b = track.box.reshape(2, 2) * self.unit, box.reshape(2, 2) * self.unit
+        diagonal = max(np.linalg.norm(a[1] - a[0]), np.linalg.norm(b[1] - b[0]))
+        reach = self.gate * diagonal * (1 + self.growth * track.missed)
+        return 1 - np.linalg.norm(a.mean(0) - b.mean(0)) / reach if reach > 0 else -1.0
+
+    def update(self, people):
+        found = [i for i, row in enumerate(people) if row[-1] >= self.min_score and row[-1] > 0]
+        boxes = {i: people[i, BOX].astype(np.float64) for i in found}
+        pairs = sorted((-self.affinity(t, boxes[i]), k, i) for k, t in enumerate(self.tracks) for i in found)
+        match, used = {}, set()
+        for negative, k, i in pairs:
+            if negative < 0 and k not in match and i not in used:
+                match[k] = i
+                used.add(i)
+        for k, track in enumerate(self.tracks):
+            if k in match:
+                track.box, track.missed = boxes[match[k]], 0
+            else:
+                track.missed += 1
+        result = [(t, match.get(k)) for k, t in enumerate(self.tracks)]
+        result = [(t, i) for t, i in result if t.missed <= self.max_missed]
+        for i in found:
+            if i in used:
+                continue
+            if len(result) >= self.people:
+                longest = max(range(len(result)), key=lambda k: result[k][0].missed)
+                if result[longest][0].missed == 0:
+                    continue
+                del result[longest]
+            result.append((Track(self.born, boxes[i]), i))
+            self.born += 1
+        self.tracks = [t for t, _ in result]
+        return result
