@@ -104,7 +104,14 @@ async fn a_real_disk_is_full_then_read_only() {
     falld.stop().await;
     assert_eq!(in_store(&store.path), (i64::try_from(ids.len()).unwrap(), 0));
 
-    // A start on a read-only disk is refused in words.
+    // A start on a full disk is refused in words, and so is one on a read-only disk.
+    let mut filler = std::fs::File::create(&ballast).unwrap();
+    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
+    let metrics = std::sync::Arc::new(falld::metrics::Metrics::new());
+    let refusal = falld::store::Store::open(&store, Clock::start(), metrics).unwrap_err().to_string();
+    assert!(refusal.contains("free space"), "{refusal}");
+    drop(filler);
+    std::fs::remove_file(&ballast).unwrap();
     assert!(SmallDisk::mount("remount,ro", disk.0.path()));
     let metrics = std::sync::Arc::new(falld::metrics::Metrics::new());
     let refusal = falld::store::Store::open(&store, Clock::start(), metrics).unwrap_err().to_string();

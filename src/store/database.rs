@@ -61,6 +61,15 @@ pub(crate) fn prepare(connection: &Connection, sync: Sync) -> Result<()> {
     connection.pragma_update(None, "foreign_keys", true)
 }
 
+/// Fails if nothing can be written. On a file that may only be read SQLite opens without a word and makes a reading
+/// transaction of a writing one.
+pub(crate) fn writable(connection: &Connection) -> Result<()> {
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY), None));
+    }
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+}
+
 /// The schema's version; zero for an empty file.
 pub(crate) fn version(connection: &Connection) -> Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))

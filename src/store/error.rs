@@ -71,6 +71,8 @@ impl StoreError {
                 "Let falld's user write the file and its folder, on a file system that is mounted writable"
             }
             Some(ErrorCode::DiskFull) => "Free space on that file system",
+            // SQLite says no more than "disk I/O error" where there is no room for its shared memory.
+            Some(ErrorCode::SystemIoFailure) if is_full(path) => "That file system is full: free space on it",
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "Close the program that holds it",
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
@@ -83,4 +85,10 @@ impl StoreError {
     pub(crate) fn newer(path: &Path, version: i64) -> Self {
         Self::Newer { path: path.into(), version }
     }
+}
+
+/// True if the file system that holds `path` has no room left.
+fn is_full(path: &Path) -> bool {
+    // One page is what the smallest write takes.
+    rustix::fs::statvfs(path).is_ok_and(|facts| facts.f_bavail * facts.f_frsize < 4096)
 }

@@ -51,7 +51,7 @@ pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
     if version > database::SCHEMA_VERSION {
         return Err(StoreError::newer(path, version));
     }
-    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault)
+    database::writable(&connection).map_err(fault)
 }
 
 enum Trouble {
@@ -81,7 +81,7 @@ fn connect(path: &Path, sync: Sync) -> Result<Connection, Trouble> {
         database::create(&mut connection).map_err(fault)?;
     }
     // Proves that the file can be written, at start and not at the first fall.
-    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(fault)?;
+    database::writable(&connection).map_err(fault)?;
     Ok(connection)
 }
 
