@@ -60,6 +60,15 @@ fn lies_still_after_the_fall_has_left_the_clip() {
 }
 
 #[test]
+fn another_falls_in_a_room_where_nobody_was_seen_getting_up() {
+    let mut room = Room::with(&PolicyConfig { long_lie_s: 3600.0, ..PolicyConfig::default() });
+    room.upright(false).fall(10.0, 0.02).fall(4.0, 0.9).fall(60.0, 0.05).fall(4.0, 0.9);
+    assert_eq!(room.events(), [Fall, Fall], "the old alarm does not hide the new fall");
+    room.fall(10.0, 0.05).upright(true).fall(2.0, 0.05);
+    assert_eq!(room.events(), [Fall, Fall, Recovered]);
+}
+
+#[test]
 fn carer_acknowledges_and_helps_the_person_out_of_the_picture() {
     let mut room = Room::new();
     room.fall(10.0, 0.02).upright(false).fall(4.0, 0.9).acknowledge().fall(3.0, 0.05);

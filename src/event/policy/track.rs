@@ -66,6 +66,17 @@ pub(super) struct Incident {
     pub(super) long: bool,
     pub(super) long_told: bool,
     pub(super) acknowledged: bool,
+    /// The scores have been low for as long as a recovery takes, and nobody was seen upright.
+    quiet: bool,
+    /// It took the place of a quiet alarm that had been told.
+    before_told: bool,
+}
+
+impl Incident {
+    fn new(since: Moment) -> Self {
+        let (told, long, long_told, acknowledged) = (false, false, false, false);
+        Self { since, told, long, long_told, acknowledged, quiet: false, before_told: false }
+    }
 }
 
 /// What one score did.
@@ -85,6 +96,7 @@ pub(super) enum Step {
 pub(super) struct Track {
     high: Window,
     low: Window,
+    calm: Window,
     pub(super) incident: Option<Incident>,
     /// When the last alert of this class was raised.
     pub(super) raised: Option<Moment>,
@@ -100,18 +112,30 @@ impl Track {
         self.high.push(score >= limits.enter, limits.n);
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
         self.low.push(score < limits.exit && over, limits.recovery_n);
+        self.calm.push(score < limits.exit, limits.recovery_n);
         let enough = self.hits() >= limits.k;
-        if let Some(incident) = self.incident {
-            let full = self.low.len == limits.recovery_n;
-            if full && self.low.bits.count_ones() >= limits.recovery_k {
+        let settled = |window: Window| window.len == limits.recovery_n && window.bits.count_ones() >= limits.recovery_k;
+        let (ended, quiet) = (settled(self.low), settled(self.calm));
+        match &mut self.incident {
+            Some(incident) if ended => {
+                let told = incident.told || incident.before_told;
                 self.incident = None;
                 self.forget();
-                return Step::Ended { told: incident.told };
+                return Step::Ended { told };
             }
-        } else if enough {
-            let (told, long, long_told, acknowledged) = (false, false, false, false);
-            self.incident = Some(Incident { since: now, told, long, long_told, acknowledged });
-            self.low = Window::default();
+            // Somebody who falls in a room whose alarm went quiet without anybody getting up is told of anew.
+            Some(incident) if incident.quiet && enough => {
+                let before_told = incident.told || incident.before_told;
+                *incident = Incident { before_told, ..Incident::new(now) };
+                self.calm = Window::default();
+            }
+            Some(incident) => incident.quiet |= quiet,
+            None if enough => {
+                self.incident = Some(Incident::new(now));
+                self.low = Window::default();
+                self.calm = Window::default();
+            }
+            None => {}
         }
         let cooled = self.cooled(now, limits);
         match &mut self.incident {
@@ -128,6 +152,7 @@ impl Track {
     pub(super) fn forget(&mut self) {
         self.high = Window::default();
         self.low = Window::default();
+        self.calm = Window::default();
     }
 
     /// True if this is news and somebody had been told of the alarm.
