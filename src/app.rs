@@ -121,6 +121,10 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         batch = loaded.engine.batch(),
         "model loaded"
     );
+    if loaded.refused {
+        // On a board with a GPU this is the difference between one camera and eight.
+        tracing::warn!(provider = loaded.provider, "a wished execution provider refused");
+    }
     let mut metrics = Metrics::new();
     metrics.set_model(&spec.sha256, &spec.precision, &loaded.active);
     let metrics = Arc::new(metrics);
@@ -141,7 +145,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         .enable_all()
         .build()
         .map_err(failed)?;
-    let mut store = Store::open(&config.store, clock, Arc::clone(&metrics)).map_err(setup)?;
+    let mut store = Store::open(&config.store, clock, Arc::clone(&metrics))
+        .map_err(|error| if error.may_pass() { failed(error) } else { setup(error) })?;
     let outbox = store.outbox().ok_or_else(|| failed("the store has no outbox"))?;
     let (sender, commands) = mpsc::channel(COMMANDS);
     let goodbye = CancellationToken::new();
@@ -159,7 +164,11 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     };
     let listener = match config.metrics.listen.as_str() {
         "" => None,
-        listen => Some(runtime.block_on(serve::bind(listen)).map_err(setup)?),
+        // A port that somebody else has must not keep the house unwatched.
+        listen => runtime
+            .block_on(serve::bind(listen))
+            .inspect_err(|error| tracing::error!(%error, "no metrics endpoint: falld works without it"))
+            .ok(),
     };
     let delivery = {
         let _entered = runtime.enter();

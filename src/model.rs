@@ -17,6 +17,8 @@ pub struct Loaded {
     pub provider: String,
     /// The provider's name alone, for metrics.
     pub active: String,
+    /// A provider that was wished for before it refused.
+    pub refused: bool,
     /// Greatest difference from the manifest's probe logits.
     pub deviation: f32,
 }
@@ -25,29 +27,31 @@ pub struct Loaded {
 pub fn load(config: &Config, cameras: usize) -> Result<Loaded, ClassifierError> {
     let bundle = Bundle::open(&config.model.path)?;
     let batch = batch_size(&bundle.spec, cameras, config.model.memory_budget_mb);
-    let (classifier, provider, active) = classifier(&bundle, config, batch)?;
+    let Running { classifier, provider, active, refused } = running(&bundle, config, batch)?;
     let mut engine = Engine::new(classifier, cameras.max(1), batch, &config.policy);
     let deviation = probe::run(&mut engine, &bundle.manifest.probe, &config.policy)?;
-    Ok(Loaded { engine, bundle, provider, active, deviation })
+    Ok(Loaded { engine, bundle, provider, active, refused, deviation })
+}
+
+/// A classifier, and what is known of where it runs.
+struct Running {
+    classifier: Box<dyn Classifier>,
+    provider: String,
+    active: String,
+    refused: bool,
 }
 
 #[cfg(feature = "ort")]
-fn classifier(
-    bundle: &Bundle,
-    config: &Config,
-    batch: usize,
-) -> Result<(Box<dyn Classifier>, String, String), ClassifierError> {
+fn running(bundle: &Bundle, config: &Config, batch: usize) -> Result<Running, ClassifierError> {
     let classifier = crate::classifier::ort::OrtClassifier::load(bundle, &config.model, batch)?;
-    let (report, active) = (classifier.report().to_string(), classifier.report().active.to_string());
-    Ok((Box::new(classifier), report, active))
+    let report = classifier.report();
+    let (provider, active) = (report.to_string(), report.active.to_string());
+    let refused = report.answers.iter().any(|answer| answer.refusal.is_some());
+    Ok(Running { classifier: Box::new(classifier), provider, active, refused })
 }
 
 #[cfg(not(feature = "ort"))]
-fn classifier(
-    _bundle: &Bundle,
-    _config: &Config,
-    _batch: usize,
-) -> Result<(Box<dyn Classifier>, String, String), ClassifierError> {
+fn running(_bundle: &Bundle, _config: &Config, _batch: usize) -> Result<Running, ClassifierError> {
     Err(ClassifierError::Runtime(
         "this falld was built without inference. Build it with the feature `ort` (it is on by default).".into(),
     ))

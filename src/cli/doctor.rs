@@ -134,7 +134,7 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
                 begun.elapsed().as_secs_f64()
             );
             // A wish that was refused is worth a look.
-            let refused = loaded.provider.contains("refused");
+            let refused = loaded.refused;
             let verdict = if refused { Verdict::Warn } else { Verdict::Pass };
             let text =
                 if refused { format!("{text}. Without a GPU, say so: model.providers = [\"cpu\"]") } else { text };
