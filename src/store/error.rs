@@ -53,13 +53,17 @@ pub enum StoreError {
     },
 }
 
+const FREE: &str = "Free space on that file system";
+const FULL: &str = "That file system is full: free space on it";
+const CLOSE: &str = "Close the program that holds it";
+
 impl StoreError {
     pub(crate) fn folder(path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
         let mend = match error.kind() {
             PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
             ReadOnlyFilesystem => "Mount the file system writable, or set store.path to one that is",
-            StorageFull => "Free space on that file system",
+            StorageFull => FREE,
             _ => "Set store.path to a file in a folder that falld can write",
         };
         Self::Folder { path: path.into(), error: error.to_string(), mend }
@@ -70,16 +74,26 @@ impl StoreError {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 "Let falld's user write the file and its folder, on a file system that is mounted writable"
             }
-            Some(ErrorCode::DiskFull) => "Free space on that file system",
+            Some(ErrorCode::DiskFull) => FREE,
             // SQLite says no more than "disk I/O error" where there is no room for its shared memory.
-            Some(ErrorCode::SystemIoFailure) if is_full(path) => "That file system is full: free space on it",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "Close the program that holds it",
+            Some(ErrorCode::SystemIoFailure) if is_full(path) => FULL,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CLOSE,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
             }
             _ => "Check the disk (dmesg, smartctl)",
         };
         Self::Sqlite { path: path.into(), error: error.to_string(), mend }
+    }
+
+    /// True for what may pass by itself or is mended without touching falld: a full disk, another program's lock. Then
+    /// a later start may work.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Folder { mend, .. } | Self::Sqlite { mend, .. } => [FREE, FULL, CLOSE].contains(mend),
+            Self::InUse { .. } => true,
+            Self::Damaged { .. } | Self::Newer { .. } => false,
+        }
     }
 
     pub(crate) fn newer(path: &Path, version: i64) -> Self {
