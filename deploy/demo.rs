@@ -99,7 +99,7 @@ fn start(root: &Path, folder: &Path, port: u16, source: &str) -> Result<Child, B
     let text = format!(
         "[device]\nid = \"demo\"\n\n[camera.room]\nsource = {}\n\n[model]\npath = {}\ncache = {}\n\n\
          [store]\npath = {}\n\n[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n\n[metrics]\nlisten = \"\"\n\n\
-         [log]\nlevel = \"warn\"\n",
+         [log]\nlevel = \"error\"\n",
         quote(source),
         quote(&root.join("models/bundle").display().to_string()),
         quote(&folder.join("engines").display().to_string()),

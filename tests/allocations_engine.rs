@@ -5,6 +5,10 @@
 #![cfg(all(feature = "opencv", feature = "ort"))]
 #![expect(clippy::unwrap_used, unsafe_code, reason = "a test, and an allocator")]
 
+#[path = "support/counting.rs"]
+mod counting;
+
+use counting::{ALLOCATIONS, Counting};
 use falld::cadence::Cadence;
 use falld::camera::opencv::open_file;
 use falld::camera::{Grab, Stream};
@@ -12,33 +16,8 @@ use falld::config::{Config, Provider};
 use falld::engine::{Decision, Engine};
 use falld::frame::{Frame, Moment};
 use falld::model;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
+use std::sync::atomic::Ordering;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
