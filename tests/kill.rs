@@ -8,6 +8,7 @@
 
 mod support {
     pub mod broker;
+    pub mod dice;
     pub mod falld;
     pub mod proxy;
 }
@@ -19,24 +20,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::broker::{Mosquitto, OPEN};
+use support::dice::Dice;
 use support::falld::{Falld, Subscriber, broker_at, store_in};
 use support::proxy::{Mode, Proxy};
 
 const CHILD: &str = "FALLD_KILL_CHILD";
 const PORT: &str = "FALLD_KILL_PORT";
 const SAID: &str = "committed ";
-
-/// Xorshift: all that is needed to spread some choices.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// The child: falls without end, two cameras, each said after its commit.
 fn live(folder: &Path, port: u16) {

@@ -10,6 +10,7 @@
 
 mod support {
     pub mod broker;
+    pub mod dice;
     pub mod falld;
     pub mod proxy;
     pub mod site;
@@ -19,21 +20,10 @@ use rumqttc::v5::mqttbytes::QoS;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::broker::{Mosquitto, OPEN};
+use support::dice::Dice;
 use support::falld::{Subscriber, until};
 use support::proxy::{Mode, Proxy};
 use support::site::Site;
-
-/// Xorshift: all that is needed to spread some choices.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// One life: left alone for a random time, or asked for tests until some are stored, then killed.
 async fn life(site: &Site, asker: &Subscriber, dice: &mut Dice) {
