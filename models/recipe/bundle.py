@@ -21,7 +21,7 @@ import export
 import probe
 from frames import Cache, letterbox
 from nets import encoder
-from nets.head import Head
+from nets.head import Head, restore
 from quantise import quantise
 from stream import Bundle
 
@@ -78,18 +78,23 @@ def manifest(folder, choice, data):
                        "scores": choice.get("scores", {})}}
 
 
-def build(lab, out, data):
-    """Makes the bundle at `out`; the one that stood there is replaced only by a complete one."""
+def build(lab, out, data, keep_encoder=False):
+    """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
+    encoder and the data it was made from stay as they are, and only the head is new."""
     torch.manual_seed(config.SEED)
-    pose, head = encoder.load(lab / "encoder.pt"), Head()
+    head = Head()
     if (lab / "head.pt").exists():
-        head.load_state_dict(torch.load(lab / "head.pt", weights_only=True)["mean"])
+        head = restore(torch.load(lab / "head.pt", weights_only=True)["mean"])
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    export.encoder(pose, lab / "encoder_fp32.onnx")
-    quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
+    if keep_encoder:
+        shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
+        data = json.loads((out / "manifest.json").read_text())["provenance"]["data"]
+    else:
+        export.encoder(encoder.load(lab / "encoder.pt"), lab / "encoder_fp32.onnx")
+        quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
     export.head(head, new / "head.onnx")
     about = manifest(new, choice, data)
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -121,8 +126,9 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
+    args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data))
+    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 

@@ -21,8 +21,9 @@ road from frames to alerts stand in `models/README.md`, the making of it in `mod
   at stride 32 turned to its principal axes, {tuned}every convolution integer. Up to four
   people with 17 joints each, and a grid of motion and brightness.
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
-  in the person's own units. Trained from nothing on simulated movements seen by simulated cameras, with the encoder's
-  errors simulated{real}. Stopped early: trained on, it fitted the simulation better and raised real falls later.
+  in the person's own units. Trained first on simulated movements seen by simulated cameras, with the encoder's errors
+  simulated (that was 0.1.0); then for some 500 steps more on a mixture of those, of what the INT8 encoder really says of
+  rendered clips (35 %), and of what it says of one filmed room (20 %).
 - It is not a MobileNetV3: one that was started from ImageNet weights found no people after the training there was time for, while
   the pruned network saw what its teacher sees before any training. See "What next".
 
@@ -30,10 +31,11 @@ road from frames to alerts stand in `models/README.md`, the making of it in `mod
 | data | used for | licence |
 |---|---|---|
 | our own simulated movements (a ragdoll falls, key poses and CMU motion capture for the rest) | head | ours; the motion data used in this project was obtained from mocap.cs.cmu.edu, created with funding from NSF EIA-0196217 |
-| our own rendered clips | choice of thresholds, test; a few frames for calibration{rendered} | ours; bodies from anny (Apache-2.0), rooms from Poly Haven (CC0), furniture KayKit (CC0) |
+| our own rendered clips | head; choice of thresholds, test; a few frames for calibration{rendered} | ours; bodies from anny (Apache-2.0), rooms from Poly Haven (CC0), furniture KayKit (CC0) |
 | T2V-Bed-Fall-Detection-Dataset (Kuan-Ting Wu), generated video | pictures for the pruning's least squares and for INT8 calibration; not the head | CC BY 4.0 |
 | bouldering_fixed, climbing-analysis-toolbox | as the line above | MIT |
-| GMDCSA-24 subjects 1 to 3 (Ekram Alam) | **never trained on**: the real development set | MIT |
+| GMDCSA-24 subject 1 (Ekram Alam): one room | head | MIT |
+| GMDCSA-24 subjects 2 and 3: two other people in another room | **not trained on**: the real validation set | MIT |
 
 """
 
@@ -41,13 +43,19 @@ LIMITS = """
 ## What nobody can claim from this
 - No real fall of an old person, no real child, no real climbing child was seen, in training or in validation. The real falls
   are 11 acted ones by young adults in two rooms.
-- 0 false alarms in the few minutes of real everyday footage here say next to nothing about a month: look at the upper bounds.
-- The real clips are a development set: several ways to simulate the encoder's errors, and so several heads, were compared on
-  them, and the best was kept. Temperature and the fall's thresholds were chosen on rendered clips; the climb's were raised after it was said of a
-  real everyday clip, and climbs are hardly ever raised now (none of 3 rendered ones). The real figures are optimistic. Ties among
-  policies were first given to the highest bar (0.7, 8 of 10: 10 of 11 real falls), then to the lowest (11 of 11): that too was seen.
-- The shipped head is a snapshot of two trainings on different movement files: the recipe makes one like it, not the same one.
-- What still alarms here: bending to the floor from a chair, going down on all fours; in rendered clips, lying and sitting down.
+- No false alarm in the few minutes of real everyday footage here say next to nothing about a month: look at the upper bounds.
+- The clips of subjects 2 and 3 are not trained on, but they are a development set: while 0.1.0 was made, several heads were
+  compared on them and the best was kept; while 0.2.0 was made, it was on them that learning from subject 1 was seen to help.
+  So the real figures are optimistic. Trained the other way round (on subjects 2 and 3), the head sees 2 of the 3 falls of
+  subject 1's room, without a false alarm; the one it misses begins 0.2 s after the clip.
+- The policy was chosen on rendered validation clips: the fewest alarms without a fall (1 of 42 everyday, 1 of 48 twins, 1 of
+  19 climbs) among those whose median alert comes within 0.1 s of contact; that limit was set knowing that the real falls of
+  subjects 2 and 3 are raised some 0.4 s later than rendered ones. There it sees 38 of 49 rendered falls: the encoder often
+  loses rendered bodies once they lie. 0.1.0 with its own policy saw 40, and alarmed at 14, 7 and 5. 8 of 10 at 0.8 would
+  alarm at 0, 0 and 1, and be 0.14 s later. The temperature was left at 1.
+- The shipped head grew from the one of 0.1.0, itself a snapshot: the recipe makes one like it, not the same one.
+- Climbs: the alert comes at 8 of 19 rendered validation climbs, and once where nobody climbs. No real child was ever tried.
+- What still alarms: sitting down on the floor, among rendered clips.
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that
   are slow slides, are the hard cases. A fall hidden behind furniture or outside the picture is not seen.
 - It is no medical device and does not replace care.
@@ -70,7 +78,6 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--bundle", type=Path, required=True)
     args.add_argument("--tuned", action="store_true", help="the encoder was trained after pruning")
-    args.add_argument("--real", action="store_true", help="the head also learnt from encoded clips")
     args = args.parse_args()
     about = json.loads((args.bundle / "manifest.json").read_text())
     events = json.loads((args.lab / "evaluation.json").read_text())
@@ -79,7 +86,7 @@ def main():
     text = INTRO.format(
         name=about["name"], version=about["version"], encoder_mb=(args.bundle / "encoder.onnx").stat().st_size / 1e6,
         head_mb=(args.bundle / "head.onnx").stat().st_size / 1e6, tuned="then trained on spoiled and rendered pictures, " if args.tuned else "",
-        real=", and on what the encoder says of rendered clips" if args.real else "", rendered="; encoder" * args.tuned + "; head" * args.real)
+        rendered="; encoder" * args.tuned)
     text += "## Events\nAn alert counts if it comes between 0.3 s before the loss of balance and 4 s after contact. A twin is the footage before the\nfall, then frozen for 6 s. The real twins are 10: one clip begins in the fall.\n\n"
     text += table(events["summary"])
     policy = about["policy"]["fall"]

@@ -104,10 +104,10 @@ def summary(results):
             "climb_alerts": sum(r["climb_alerts"] for r in results)}
 
 
-def real(manifest, logits, encodings, data):
-    """GMDCSA-24: {"falls", "everyday", "twins"} -> {clip: result}."""
+def real(manifest, logits, encodings, data, subjects):
+    """GMDCSA-24 clips of `subjects`: {"falls", "everyday", "twins"} -> {clip: result}."""
     known, out = labels(), {"falls": {}, "everyday": {}, "twins": {}}
-    for path in sorted((Path(data) / "gmdcsa24").glob("*.mp4")):
+    for path in sorted(p for s in subjects for p in (Path(data) / "gmdcsa24").glob(f"{s}_*.mp4")):
         name = path.stem
         if name in known:
             out["falls"][name] = judge(manifest, logits, encodings.of(path), known[name])
@@ -158,7 +158,9 @@ def main():
     args = args.parse_args()
     bundle = Bundle(args.bundle)
     encodings = Encodings(bundle, args.lab / "events")
-    parts = {"real": real(bundle.manifest, bundle.logits, encodings, args.data)}
+    parts = {source: real(bundle.manifest, bundle.logits, encodings, args.data, subjects)
+             for source, subjects in (("real, room not trained on:", ("s2", "s3")), ("real, trained on:", ("s1",)))}
+    filmed = {kind: {clip: r for part in parts.values() for clip, r in part[kind].items()} for kind in ("falls", "twins", "everyday")}
     if args.renders:
         parts["rendered"] = rendered(bundle.manifest, bundle.logits, encodings, args.renders, args.split, limit=args.limit)
     report = {}
@@ -166,7 +168,7 @@ def main():
         for kind, results in kinds.items():
             report[f"{source} {kind}"] = summary(list(results.values()))
             print(source, kind, json.dumps(report[f"{source} {kind}"]))
-    for name, r in {**parts["real"]["falls"], **{f"twin {k}": v for k, v in parts["real"]["twins"].items()}, **parts["real"]["everyday"]}.items():
+    for name, r in {**filmed["falls"], **{f"twin {k}": v for k, v in filmed["twins"].items()}, **filmed["everyday"]}.items():
         print(f"  {name:18} {'seen' if r.get('seen') else 'MISSED' if 'seen' in r else ''} "
               f"{'' if r.get('delay') is None else format(r['delay'], '+.2f')} false {r['false']} climb {r['climb_alerts']} peak {r['peak']:.2f}")
     if args.json:

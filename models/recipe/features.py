@@ -3,7 +3,7 @@
     python features.py --bundle ../bundle --data DATA --lab LAB --renders RENDERS
 
 Writes `LAB/encoded/<name>.npz` (see `encoded.py`). Clips already there are kept: empty the folder for another encoder.
-Each rendered clip is read at its own rate, so the head meets repeated ticks as the daemon does.
+Each clip is read at its own rate, so the head meets repeated ticks as the daemon does.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 import config
+import evaluate
 import truth
 from frames import read
+from motions import FALL, FALLEN, IGNORE
 from stream import Bundle, encode_clip
-
-WEAK = 0.15  # of a rendered clip: generated clips whose room gives the class away
 
 
 def fitted_boxes(people, about):
@@ -47,26 +47,23 @@ def rendered(bundle, folder, out):
              scenario=about["scenario"])
 
 
-def loose(bundle, data, out, folders):
-    """Clips of `folders` (climb, t2v_bed), with their loose intervals as labels."""
-    intervals = {}
-    for row in csv.DictReader(open(data / "labels.csv")):
-        intervals.setdefault(row["clip"], []).append(row)
-    for clip, rows in tqdm(sorted(intervals.items()), "loose"):
-        folder = clip.split("/")[0]
-        target = out / f"{folder}_{Path(clip).stem}.npz"
-        if folder not in folders or target.exists():
+def filmed(bundle, data, out):
+    """GMDCSA-24, with falls labelled by eye: subject 1 to train on; subjects 2 and 3, who share another room, to validate."""
+    known = evaluate.labels()
+    lies_until = {Path(row["clip"]).stem: float(row["end_s"]) for row in csv.DictReader(open(data / "labels.csv"))
+                  if row["clip"].startswith("gmdcsa24/") and row["label"] == "fall"}
+    for path in tqdm(sorted((data / "gmdcsa24").glob("*.mp4")), "filmed"):
+        target = out / f"g_{path.stem}.npz"
+        if target.exists():
             continue
-        encoded = encode_clip(bundle.encode, read(data / clip))
+        encoded = encode_clip(bundle.encode, read(path))
         labels = np.zeros(len(encoded[0]), np.uint8)
-        for row in rows:
-            start, end = float(row["start_s"]), float(row["end_s"])
-            if row["label"] == "fall":
-                labels[encoded[0] >= start] = 1
-                labels[encoded[0] >= end] = 2
-            elif row["label"] == "climb":
-                labels[(encoded[0] >= start) & (encoded[0] < end)] = 3
-        save(target, encoded, labels=labels, split="train", weight=WEAK if folder == "t2v_bed" else 1.0, scenario=folder)
+        if fall := known.get(path.stem):
+            labels[encoded[0] >= fall["onset"]] = FALL
+            labels[encoded[0] >= fall["rest"]] = FALLEN
+            labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
+        split = "train" if path.stem.startswith("s1_") else "valid"
+        save(target, encoded, labels=labels, split=split, weight=1.0, scenario="gmdcsa24")
 
 
 def main():
@@ -75,14 +72,13 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--renders", type=Path)
-    args.add_argument("--also", nargs="*", default=["climb"], help="folders of loosely labelled clips")
     args = args.parse_args()
     out = args.lab / "encoded"
     out.mkdir(parents=True, exist_ok=True)
     bundle = Bundle(args.bundle)
     if args.renders:
         rendered(bundle, args.renders, out)
-    loose(bundle, args.data, out, args.also)
+    filmed(bundle, args.data, out)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 import config
 from encoded import Encoded
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
-from nets.head import Head
+from nets.head import Head, exported
 
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
 
@@ -66,15 +66,17 @@ def main():
     args.add_argument("--motions", type=Path, required=True, nargs="+")
     args.add_argument("--minutes", type=float, default=10)
     args.add_argument("--batch", type=int, default=192)
-    args.add_argument("--real", type=float, default=0.35, help="share of a batch from encoded clips, if there are any")
+    args.add_argument("--rendered", type=float, default=0.35, help="share of a batch from encoded rendered clips, if any")
+    args.add_argument("--filmed", type=float, default=0.2, help="share of a batch from encoded filmed clips, if any")
     args.add_argument("--rate", type=float, default=2e-3)
+    args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on, at a tenth of the rate or less")
     args.add_argument("--out", default="head.pt")
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
     args = args.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    net = Head()
+    net = exported(args.start).train() if args.start else Head()
     mean = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
     path, step, seconds = args.lab / args.out, 0, 0.0
@@ -87,7 +89,9 @@ def main():
     mean.eval().requires_grad_(False)
     rng = np.random.default_rng([args.seed, step])
     train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
-    clips = Encoded(args.lab / "encoded", "train")
+    others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix))
+              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"))]
+    others = [(count, clips) for count, clips in others if count and len(clips)]
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
@@ -99,11 +103,9 @@ def main():
     while (done := seconds / (60 * args.minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        real = round(args.real * args.batch) if len(clips) else 0
-        batch = train.windows(rng, args.batch - real)
-        if real:
-            other = clips.windows(rng, real)
-            batch = {k: np.concatenate([batch[k], other[k]]) for k in batch}
+        batch = [train.windows(rng, args.batch - sum(count for count, _ in others))]
+        batch += [clips.windows(rng, count) for count, clips in others]
+        batch = {k: np.concatenate([part[k] for part in batch]) for k in batch[0]}
         loss, _ = losses(net, batch)
         optimiser.zero_grad()
         loss.backward()

@@ -149,6 +149,27 @@ def folded(net):
     """A copy for inference with BatchNorm folded into the convolution before it; same outputs within rounding."""
     net = copy.deepcopy(net).eval()
     for module in net.modules():
-        if isinstance(module, Temporal):
+        if isinstance(module, Temporal) and isinstance(module.norm, nn.BatchNorm1d):
             module.time, module.norm = fuse_conv_bn_eval(module.time, module.norm), nn.Identity()
+    return net
+
+
+def restore(weights):
+    """A head with the saved `weights` (a state dict), whether its BatchNorm was folded or not."""
+    net = Head()
+    if not any(".norm." in name for name in weights):
+        net = folded(net)
+    net.load_state_dict(weights)
+    return net
+
+
+def exported(path):
+    """The head of a bundle, to be trained on: folded, with a new `tick` layer, which only training uses."""
+    import onnx
+    from onnx import numpy_helper
+
+    net = folded(Head())
+    found = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(path).graph.initializer}
+    weights = {name: value if name.startswith("tick.") else found[name] for name, value in net.state_dict().items()}
+    net.load_state_dict(weights)
     return net
