@@ -80,7 +80,7 @@ def manifest(folder, choice, data):
 
 def build(lab, out, data, keep_encoder=False):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
-    encoder and the data it was made from stay as they are, and only the head is new."""
+    encoder stays, and only the head is new."""
     torch.manual_seed(config.SEED)
     head = Head()
     if (lab / "head.pt").exists():
@@ -91,7 +91,6 @@ def build(lab, out, data, keep_encoder=False):
     new.mkdir(parents=True)
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
-        data = json.loads((out / "manifest.json").read_text())["provenance"]["data"]
     else:
         export.encoder(encoder.load(lab / "encoder.pt"), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
@@ -115,7 +114,7 @@ def build(lab, out, data, keep_encoder=False):
 def fingerprints(data):
     """One hash a data folder: of the sorted (name, hash) pairs of its clips."""
     out = {}
-    for folder in ("t2v_bed", "climb", "rooms"):
+    for folder in ("gmdcsa24", "t2v_bed", "climb", "rooms"):
         files = sorted((data / folder).iterdir())
         out[folder] = hashlib.sha256("".join(f"{f.name} {sha256(f)}\n" for f in files).encode()).hexdigest()
     return out

@@ -56,11 +56,7 @@ class Encoded:
             labels = np.repeat(d["labels"][frame][None], len(person), 0)
             if "boxes" in d:
                 labels = np.stack([self._who(person[k], seen[k], d["boxes"][frame], d["who"][frame]) for k in range(len(person))])
-            weight = float(d["weight"]) if "weight" in d else 1.0
-            self.clips.append((person, seen, scene, labels.astype(np.uint8), weight, path.stem))
-        self.share = np.array([c[4] for c in self.clips])
-        if len(self.share):
-            self.share = self.share / self.share.sum()
+            self.clips.append((person, seen, scene, labels.astype(np.uint8)))
 
     @staticmethod
     def _who(person, seen, boxes, who):
@@ -86,7 +82,7 @@ class Encoded:
                "mask": np.zeros((n, t, 2), np.float32), "ticks": np.full((n, t), IGNORE, np.uint8)}
         seen_all, exist_all, soft = (np.zeros((n, t), bool) for _ in range(3))
         for i in range(n):
-            person, seen, scene, labels, _, _ = self.clips[rng.choice(len(self.clips), p=self.share)]
+            person, seen, scene, labels = self.clips[rng.integers(len(self.clips))]
             k, total = rng.integers(len(person)), seen.shape[1]
             down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
             if len(down) and rng.random() < 0.6:

@@ -43,8 +43,7 @@ def rendered(bundle, folder, out):
         about, people, labels, each = truth.read(path)
         encoded = encode_clip(bundle.encode, read(path.with_suffix(".mp4")))
         frame = np.clip(np.round(encoded[0] * about["fps"]).astype(int), 0, about["frames"] - 1)
-        save(target, encoded, labels=labels[frame], boxes=fitted_boxes(people[frame], about), who=each[frame], split=truth.part(about), weight=1.0,
-             scenario=about["scenario"])
+        save(target, encoded, labels=labels[frame], boxes=fitted_boxes(people[frame], about), who=each[frame], split=truth.part(about), scenario=about["scenario"])
 
 
 def filmed(bundle, data, out):
@@ -63,7 +62,7 @@ def filmed(bundle, data, out):
             labels[encoded[0] >= fall["rest"]] = FALLEN
             labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
         split = "train" if path.stem.startswith("s1_") else "valid"
-        save(target, encoded, labels=labels, split=split, weight=1.0, scenario="gmdcsa24")
+        save(target, encoded, labels=labels, split=split, scenario="gmdcsa24")
 
 
 def main():

@@ -69,7 +69,7 @@ def main():
     args.add_argument("--rendered", type=float, default=0.35, help="share of a batch from encoded rendered clips, if any")
     args.add_argument("--filmed", type=float, default=0.2, help="share of a batch from encoded filmed clips, if any")
     args.add_argument("--rate", type=float, default=2e-3)
-    args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on, at a tenth of the rate or less")
+    args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on, at a quarter of the rate")
     args.add_argument("--out", default="head.pt")
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")

@@ -13,7 +13,7 @@ from encoder_train import imitation
 from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
-from nets.head import Head
+from nets.head import Head, exported, folded, restore
 from nets.movenet import HEADS, MoveNet
 from prune import V3
 from quantise import assert_integer, quantise
@@ -136,3 +136,15 @@ def test_the_encoder_is_the_same_in_onnx_and_integer_after_quantising(pose, fold
     one = session(small).run(["people"], {"frame": frames[:1], "previous": frames[:1]})[0]
     many = session(small).run(["people"], {"frame": frames, "previous": frames})[0]
     assert np.allclose(one[0], many[0], atol=1e-4)
+
+
+def test_a_bundles_head_is_taken_up_again_with_the_same_logits(folder):
+    torch.manual_seed(3)
+    head = folded(Head())
+    export.head(head, folder / "again.onnx")
+    inputs = (torch.rand(2, config.TICKS, config.FEATURES), torch.rand(2, config.TICKS, config.SCENE), torch.ones(2, config.TICKS, 2))
+    again = exported(folder / "again.onnx").eval()
+    with torch.no_grad():
+        expected = head(*inputs)
+        assert torch.allclose(again(*inputs), expected, atol=1e-4)
+        assert torch.allclose(restore(again.state_dict()).eval()(*inputs), expected, atol=1e-4)
