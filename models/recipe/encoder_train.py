@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 import config
-from nets import encoder, movenet
+from bundle import calibration
+from nets import encoder, movenet, norm
 from pictures import Pictures
 
 WEIGHT = {"feature": 1.0, "centre": 60.0, "heat": 40.0, "size": 0.05, "offset": 0.1, "regress": 0.1, "kpt_offset": 0.1}
@@ -85,7 +86,8 @@ class State:
     """Student, its moving average, optimiser and clock; saved and restored as one file."""
 
     def __init__(self, args):
-        self.net = encoder.load(args.start).requires_grad_(True).to(memory_format=torch.channels_last)
+        pictures = torch.from_numpy(calibration(args.lab)).permute(0, 3, 1, 2).float()
+        self.net = norm.normalise(encoder.load(args.start), pictures).requires_grad_(True).to(memory_format=torch.channels_last)
         for part in (self.net.stem, self.net.first, self.net.blocks[: args.freeze]):
             part.requires_grad_(args.freeze == 0)
         self.mean = copy.deepcopy(self.net).eval().requires_grad_(False)

@@ -13,19 +13,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import config
 import evaluate
 import truth
 from frames import read
 from motions import FALL, FALLEN, IGNORE
 from stream import Bundle, encode_clip
-
-
-def fitted_boxes(people, about):
-    """Known boxes (n,K,4) of the source picture -> in the fitted picture."""
-    scale = min(config.WIDTH / about["width"], config.HEIGHT / about["height"])
-    ratio = np.array([about["height"] * scale / config.HEIGHT, about["width"] * scale / config.WIDTH] * 2)
-    return ((people[..., 51:55] - 0.5) * ratio + 0.5) * (people[..., 55:] > 0.1)
 
 
 def save(path, encoded, **more):
@@ -43,7 +35,7 @@ def rendered(bundle, folder, out):
         about, people, labels, each = truth.read(path)
         encoded = encode_clip(bundle.encode, read(path.with_suffix(".mp4")))
         frame = np.clip(np.round(encoded[0] * about["fps"]).astype(int), 0, about["frames"] - 1)
-        save(target, encoded, labels=labels[frame], boxes=fitted_boxes(people[frame], about), who=each[frame], split=truth.part(about), scenario=about["scenario"])
+        save(target, encoded, labels=labels[frame], boxes=truth.fitted_boxes(people[frame], about), who=each[frame], split=truth.part(about), scenario=about["scenario"])
 
 
 def filmed(bundle, data, out):

@@ -11,7 +11,7 @@ import augment
 import config
 from frames import Cache
 
-SHARES = {"t2v": 0.4, "r": 0.45, "climb": 0.06, "room": 0.08}  # of the draws, among the sources that are there
+SHARES = {"t2v": 0.36, "r": 0.4, "g": 0.1, "climb": 0.06, "room": 0.08}  # of the draws, among the sources that are there
 
 
 class Pictures(IterableDataset):

@@ -1,4 +1,8 @@
-"""How well an encoder sees what the teacher sees, on real frames it never learnt from (GMDCSA-24)."""
+"""How well an encoder sees people it never learnt from: what the teacher sees in real frames (GMDCSA-24, subjects 2 and 3),
+and, with `--renders`, who is truly there in rendered frames of the validation split.
+
+    python pose_check.py --data DATA --teacher movenet.tflite --lab LAB [--renders RENDERS] encoder.onnx encoder.pt …
+"""
 
 import argparse
 from pathlib import Path
@@ -6,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
+from tqdm import tqdm
 
+import config
+import truth
 from frames import letterbox, read
 from nets import encoder, movenet
 from poses import see
@@ -17,13 +24,57 @@ def reference(data, teacher, lab, every=8):
     """(pictures u8 (n,H,W,3), teacher's people (n,4,56)); kept in `lab/pose_check.npz`."""
     kept = Path(lab) / "pose_check.npz"
     if not kept.exists():
-        pictures = [letterbox(p) for f in sorted(Path(data, "gmdcsa24").glob("*.mp4")) for i, (_, p) in enumerate(read(f)) if i % every == 0]
+        clips = sorted(Path(data, "gmdcsa24").glob("s[23]_*.mp4"))
+        pictures = [letterbox(p) for f in clips for i, (_, p) in enumerate(read(f)) if i % every == 0]
         pictures = np.stack(pictures)
         net = movenet.load(teacher)
         people = np.concatenate([see(net, pictures[i : i + 16]) for i in range(0, len(pictures), 16)])
         np.savez(kept, pictures=pictures, people=people)
     kept = np.load(kept)
     return kept["pictures"], kept["people"]
+
+
+def known(renders, lab, every=1.0):
+    """Rendered validation frames, one in `every` seconds: (pictures u8 (n,H,W,3), true people (n,4,56), their
+    boxes in the fitted picture, labels u8 (n,4)); kept in `lab/pose_check_rendered.npz`."""
+    kept = Path(lab) / "pose_check_rendered.npz"
+    if not kept.exists():
+        pictures, people, labels = [], [], []
+        for path in tqdm(sorted(Path(renders).glob("*.json")), "rendered frames"):
+            about, rows, _, each = truth.read(path)
+            if truth.part(about) != "valid":
+                continue
+            step, rows = round(every * about["fps"]), rows.copy()
+            rows[..., 51:55] = truth.fitted_boxes(rows, about)
+            for i, (_, p) in enumerate(read(path.with_suffix(".mp4"))):
+                if i % step == 0 and i < len(rows):
+                    pictures.append(letterbox(p))
+                    people.append(rows[i])
+                    labels.append(each[i])
+        np.savez(kept, pictures=np.stack(pictures), people=np.stack(people), labels=np.stack(labels))
+    kept = np.load(kept)
+    return kept["pictures"], kept["people"], kept["labels"]
+
+
+def found(people, labels, pictures, encode, least=0.4):
+    """By true label: [share of the people of whom at least `least` is visible that are found (box overlap above 0.5, score at
+    the tracker's bar), how many there are]; and people per frame that are not there."""
+    count, extra = {name: [] for name in config.CLASSES}, 0
+    for i in range(0, len(pictures), 8):
+        for row, label, seen in zip(people[i : i + 8], labels[i : i + 8], encode(pictures[i : i + 8], pictures[i : i + 8])[0], strict=True):
+            seen = seen[seen[:, 55] >= config.TRACKER["min_score"]]
+            overlap = np.array([[iou(p, q) for q in seen] for p in row]).reshape(len(row), len(seen))
+            for k in np.flatnonzero(row[:, 55] >= least):
+                count[config.CLASSES[label[k]]].append(overlap[k].max(initial=0) > 0.5)
+            extra += (overlap[row[:, 55] > 0].max(0, initial=0) < 0.1).sum() if len(seen) else 0
+    return {**{k: [round(float(np.mean(v)), 3) if v else None, len(v)] for k, v in count.items()}, "extra": round(float(extra / len(pictures)), 3)}
+
+
+def iou(p, q):
+    """Intersection over union of the boxes of two people."""
+    low, high = np.maximum(p[51:53], q[51:53]), np.minimum(p[53:55], q[53:55])
+    inter = np.prod((high - low).clip(0))
+    return inter / (np.prod(p[53:55] - p[51:53]) + np.prod(q[53:55] - q[51:53]) - inter + 1e-9)
 
 
 def report(people, pictures, encode, floor=0.25):
@@ -44,9 +95,11 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--teacher", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--renders", type=Path)
     args.add_argument("models", nargs="+", help="encoder .onnx or .pt")
     args = args.parse_args()
     pictures, people = reference(args.data, args.teacher, args.lab)
+    rendered = known(args.renders, args.lab) if args.renders else None
     for model in args.models:
         if model.endswith(".pt"):
             net = encoder.Encoder(encoder.load(model))
@@ -60,6 +113,8 @@ def main():
             def encode(f, p, session=session):
                 return session.run(["people", "scene"], {"frame": f, "previous": p})
         print(model, {k: np.round(v, 4).tolist() for k, v in report(people, pictures, encode).items()})
+        if rendered:
+            print(" " * len(model), found(rendered[1], rendered[2], rendered[0], encode))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python poses.py --data DATA --weights WEIGHTS --lab LAB
 
 `LAB/cache/<clip>.npy` holds frames, `LAB/cache/<clip>.pose.npy` f32 (n,4,56) the teacher's people in the coordinates of
-the frame (0..1). GMDCSA-24 is never cached here: it is validation.
+the frame (0..1). Of GMDCSA-24 only subject 1 is cached: the other room is validation.
 """
 
 import argparse
@@ -56,6 +56,8 @@ def main():
     for path in tqdm(sorted((args.data / "t2v_bed").glob("*.mp4")), "t2v_bed"):
         cache.add("t2v_" + path.stem, path, every=4)
     cache.add("climb", args.data / "climb/bouldering_fixed.mp4", every=3)
+    for path in sorted((args.data / "gmdcsa24").glob("s1_*.mp4")):
+        cache.add("g_" + path.stem, path, every=3)
     for path in tqdm(sorted(args.renders.glob("*.mp4")) if args.renders else [], "renders"):
         if not path.with_suffix(".json").exists():
             continue

@@ -27,6 +27,13 @@ def people(about):
     return np.take_along_axis(rows, order[..., None], 1), order
 
 
+def fitted_boxes(people, about):
+    """Known boxes (n,K,4) of the source picture -> in the fitted picture."""
+    scale = min(config.WIDTH / about["width"], config.HEIGHT / about["height"])
+    ratio = np.array([about["height"] * scale / config.HEIGHT, about["width"] * scale / config.WIDTH] * 2)
+    return ((people[..., 51:55] - 0.5) * ratio + 0.5) * (people[..., 55:] > 0.1)
+
+
 def labels(about, runs):
     """Run-length labels -> u8 (n,)."""
     out = np.zeros(about["frames"], np.uint8)

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import config
+from nets import norm
 from nets.decode import decode
 from nets.movenet import MoveNet
 
@@ -14,9 +15,10 @@ NOISE = 8 / 255  # a change of brightness below this is the camera's noise
 def load(path, which="mean"):
     """The pose network saved by `prune.py` or `encoder_train.py` (its moving average), ready for inference."""
     saved = torch.load(path, weights_only=True)
-    net = MoveNet(saved["widths"])
+    net, normed = MoveNet(saved["widths"]), any(".norm." in name for name in saved[which])
+    net = norm.empty(net) if normed else net
     net.load_state_dict(saved[which])
-    return net.eval()
+    return norm.fold(net.eval()) if normed else net.eval()
 
 
 def motion_grid(frame, previous):

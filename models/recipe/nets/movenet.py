@@ -26,6 +26,9 @@ class Same(nn.Conv2d):
     def forward(self, x):
         if self.stride[0] == 2:
             x = F.pad(x, (0, 1, 0, 1))
+            if self.groups > 1 and torch.is_autocast_enabled("cpu"):  # oneDNN's gradient of it is 2 to 15 times slower in bfloat16
+                with torch.autocast("cpu", enabled=False):
+                    return F.conv2d(x.float(), self.weight, self.bias, 2, 0, 1, self.groups)
             return F.conv2d(x, self.weight, self.bias, 2, 0, 1, self.groups)
         pad = self.kernel_size[0] // 2
         return F.conv2d(x, self.weight, self.bias, 1, pad, 1, self.groups)
