@@ -88,8 +88,9 @@ class State:
     def __init__(self, args):
         pictures = torch.from_numpy(calibration(args.lab)).permute(0, 3, 1, 2).float()
         self.net = norm.normalise(encoder.load(args.start), pictures).requires_grad_(True).to(memory_format=torch.channels_last)
-        for part in (self.net.stem, self.net.first, self.net.blocks[: args.freeze]):
-            part.requires_grad_(args.freeze == 0)
+        self.frozen = [self.net.stem, self.net.first, *self.net.blocks[: args.freeze]] if args.freeze else []
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.mean = copy.deepcopy(self.net).eval().requires_grad_(False)
         decay = [p for p in self.net.parameters() if p.requires_grad and p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.requires_grad and p.ndim <= 1]
@@ -134,6 +135,8 @@ def main():
     teacher = movenet.load(args.teacher).to(memory_format=torch.channels_last)
     state = State(args)
     net = state.net.train()
+    for part in state.frozen:
+        part.eval()
     pictures = Pictures(args.lab / "cache", args.data / "rooms", config.SEED + state.step)
     loader = iter(DataLoader(pictures, args.batch, num_workers=1, prefetch_factor=4))
     log, last, saved, sums = open(state.path.with_suffix(".log"), "a"), time.time(), time.time(), {}

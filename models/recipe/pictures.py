@@ -12,6 +12,13 @@ import config
 from frames import Cache
 
 SHARES = {"t2v": 0.36, "r": 0.4, "g": 0.1, "climb": 0.06, "room": 0.08}  # of the draws, among the sources that are there
+DOWN = 0.5  # of the draws from a rendered clip, among its frames in which somebody lies: few do, and they matter most
+
+
+def lying(people, h, w):
+    """Indices of the frames of (n,4,F) known people in which somebody fairly visible is wider than tall; pictures of (h,w)."""
+    height, width = (people[..., 53] - people[..., 51]) * h, (people[..., 54] - people[..., 52]) * w
+    return np.flatnonzero(((width > height) & (people[..., 55] > 0.3)).any(1))
 
 
 class Pictures(IterableDataset):
@@ -23,7 +30,7 @@ class Pictures(IterableDataset):
 
     def setup(self):
         cache = Cache(self.cache)
-        self.frames, self.poses, self.groups, self.known = {}, {}, {}, {}
+        self.frames, self.poses, self.groups, self.known, self.down = {}, {}, {}, {}, {}
         for name in cache.names():
             pose = cache.folder / f"{name}.pose.npy"
             if not pose.exists():
@@ -33,6 +40,7 @@ class Pictures(IterableDataset):
             truth = cache.folder / f"{name}.truth.npy"
             if truth.exists():
                 self.known[name] = np.load(truth)
+                self.down[name] = lying(self.known[name], *self.frames[name].shape[1:3])
         self.room = [cv2.imread(p)[..., ::-1].copy() for p in sorted(glob.glob(f"{self.rooms}/*.jpg"))]
         sources = [s for s in SHARES if s in self.groups or s == "room"]
         share = np.array([SHARES[s] for s in sources])
@@ -45,6 +53,8 @@ class Pictures(IterableDataset):
             return self.room[rng.integers(len(self.room))], None, None
         name = self.groups[source][rng.integers(len(self.groups[source]))]
         index = rng.integers(len(self.frames[name]))
+        if len(down := self.down.get(name, ())) and rng.random() < DOWN:
+            index = down[rng.integers(len(down))]
         known = self.known[name][index] if name in self.known else None
         people = self.poses[name][index] if known is None else known
         people = people[people[:, 55] > 0.2]
