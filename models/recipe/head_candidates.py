@@ -142,8 +142,8 @@ def table(report):
     first = next(iter(report["candidates"].values()))["runs"][0]["events"]
     counts = {kind: first[kind]["clips"] for kind in ("falls", "everyday", "twins", "climbs")}
     rows = ["| head | parameters | multiply-adds | ms float, 1 / 4 rows | ms INT8, 1 / 4 rows | AUC simulated | AUC encoded | the same, INT8 "
-            f"| wrong encoded: normal / fall / fallen / climb | falls seen of {counts['falls']} | median delay, s | alarmed of {counts['everyday']} everyday "
-            f"/ {counts['twins']} twins / {counts['climbs']} climbs | AUC of clips |", "|---" * 13 + "|"]
+            f"| wrong encoded: normal / fall / fallen / climb | falls seen of {counts['falls']} | median delay, s "
+            f"| alarmed of {counts['everyday']} everyday / {counts['twins']} twins / {counts['climbs']} climbs | AUC of clips |", "|---" * 13 + "|"]
     for name, r in report["candidates"].items():
         runs = r["runs"]
         others = ("everyday", "twins", "climbs")
