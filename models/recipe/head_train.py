@@ -44,20 +44,36 @@ def fall_score(logits):
     return p[:, FALL] + p[:, FALLEN]
 
 
+def mistakes(logits, label):
+    """Share of known windows by true kind whose score is on the wrong side of one half: logits (n,K), label (n,)."""
+    score, climb = fall_score(logits).numpy(), torch.softmax(logits, -1)[:, CLIMB].numpy()
+    bad = {NORMAL: score > 0.5, FALL: score < 0.5, FALLEN: score < 0.5, CLIMB: climb < 0.5}
+    return {config.CLASSES[k]: round(float(b[label == k].mean()), 4) if (label == k).any() else None for k, b in bad.items()}
+
+
 @torch.inference_mode()
 def validate(net, batches):
-    """Share of known windows by true kind whose fall score is on the wrong side of one half."""
+    """`mistakes` of a network in training on `batches`."""
     net.eval()
-    wrong = {k: [] for k in range(4)}
-    for batch in batches:
-        _, last = losses(net, batch)
-        score, p = fall_score(last).numpy(), torch.softmax(last, -1)[:, CLIMB].numpy()
-        for k in range(4):
-            which = batch["label"] == k
-            bad = {NORMAL: score > 0.5, FALL: score < 0.5, FALLEN: score < 0.5, CLIMB: p < 0.5}[k]
-            wrong[k] += bad[which].tolist()
+    logits = torch.cat([losses(net, batch)[1] for batch in batches])
     net.train()
-    return {config.CLASSES[k]: round(float(np.mean(v)), 4) if v else None for k, v in wrong.items()}
+    return mistakes(logits, np.concatenate([batch["label"] for batch in batches]))
+
+
+def mixture(rng, motions, others, size):
+    """A batch of `size` windows: of each of `others`, (count, clips), its count; the rest simulated movements."""
+    parts = [motions.windows(rng, size - sum(count for count, _ in others))] + [clips.windows(rng, count) for count, clips in others]
+    return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+
+def learn(net, optimiser, batch):
+    """One step on a batch; its loss."""
+    loss, _ = losses(net, batch)
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+    optimiser.step()
+    return loss.item()
 
 
 def main():
@@ -103,14 +119,7 @@ def main():
     while (done := seconds / (60 * args.minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        batch = [train.windows(rng, args.batch - sum(count for count, _ in others))]
-        batch += [clips.windows(rng, count) for count, clips in others]
-        batch = {k: np.concatenate([part[k] for part in batch]) for k in batch[0]}
-        loss, _ = losses(net, batch)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
+        total.append(learn(net, optimiser, mixture(rng, train, others, args.batch)))
         step += 1
         with torch.no_grad():
             rate = max(0.005, 1 / (step + 1))
@@ -118,7 +127,6 @@ def main():
                 a.lerp_(b, rate) if a.dtype.is_floating_point else a.copy_(b)
         now = time.time()
         seconds, last = seconds + now - last, now
-        total.append(loss.item())
         if step % 100 == 0:
             row = {"step": step, "minutes": round(seconds / 60, 1), "loss": round(float(np.mean(total)), 4), **validate(mean, check)}
             print(json.dumps(row), file=log, flush=True)

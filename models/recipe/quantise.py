@@ -1,4 +1,5 @@
-"""Step `quantise`: a float ONNX encoder -> QDQ INT8, every convolution an integer one; decoding and motion grid in float."""
+"""Step `quantise`: float ONNX -> QDQ INT8. Of the encoder every convolution is an integer one, decoding and motion grid stay
+in float; of a head every convolution and matrix product, the features' arithmetic stays in float."""
 
 import tempfile
 from pathlib import Path
@@ -8,33 +9,54 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
+METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
 QUANTISED = ("Conv", "Add", "Resize", "Relu", "Clip", "Pad")
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+AT_ONCE = 8  # feeds whose activations are held at a time: histograms would otherwise want all of them in memory
 
 
 class Reader(CalibrationDataReader):
-    """Feeds fitted pictures one at a time."""
+    """Feeds inputs by name, one at a time, of the range that was asked for."""
 
-    def __init__(self, pictures):
-        self.rest = iter(pictures)
+    def __init__(self, feeds):
+        self.feeds = feeds
+
+    def __len__(self):
+        """In whole ranges, as the runtime wants it; the last may be short."""
+        return -(-len(self.feeds) // AT_ONCE) * AT_ONCE
+
+    def set_range(self, start_index, end_index):
+        self.rest = iter(self.feeds[start_index:end_index])
 
     def get_next(self):
-        picture = next(self.rest, None)
-        return None if picture is None else {"frame": picture[None], "previous": picture[None]}
+        return next(self.rest, None)
 
 
 def quantise(source, target, pictures, method="minmax", percentile=99.99):
-    """Writes `target` from the float model `source`, calibrated on `pictures` u8 (n,H,W,3)."""
+    """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3)."""
+    feeds = [{"frame": p[None], "previous": p[None]} for p in pictures]
+    return _static(source, target, feeds, QUANTISED, "/pose/", METHODS[method], percentile)
+
+
+def quantise_head(source, target, windows, size=16):
+    """Writes `target` from the float head `source`, calibrated on `windows` (dict of person, scene, mask), `size` a feed."""
+    feeds = [{k: windows[k][i : i + size] for k in ("person", "scene", "mask")} for i in range(0, len(windows["person"]), size)]
+    return _static(source, target, feeds, PRODUCTS, "/", CalibrationMethod.MinMax)
+
+
+def _static(source, target, feeds, kinds, prefix, method, percentile=99.99):
+    """Integer nodes of these kinds whose names begin with `prefix`: per-channel symmetric weights, asymmetric activations."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(ready).graph
-        nodes = [n.name for n in graph.node if n.op_type in QUANTISED and n.name.startswith("/pose/")]
+        nodes = [n.name for n in graph.node if n.op_type in kinds and n.name.startswith(prefix)]
         quantize_static(
-            str(ready), str(target), Reader(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
+            str(ready), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=nodes,
-            op_types_to_quantize=list(QUANTISED), calibrate_method=METHODS[method],
-            extra_options={"CalibPercentile": percentile, "CalibMovingAverage": False, "ActivationSymmetric": False})
+            op_types_to_quantize=list(kinds), calibrate_method=method,
+            extra_options={"CalibPercentile": percentile, "CalibMovingAverage": False, "ActivationSymmetric": False,
+                           "CalibStridedMinMax": AT_ONCE})
     model = onnx.load(target)
     model.ir_version = min(model.ir_version, 8)
     onnx.save(model, target)
@@ -43,10 +65,11 @@ def quantise(source, target, pictures, method="minmax", percentile=99.99):
 
 
 def assert_integer(model):
-    """Every convolution reads an activation and a weight that come from DequantizeLinear."""
+    """Every convolution and matrix product reads two tensors that come from DequantizeLinear, so that the runtime can fold
+    it into its integer kernel."""
     made = {o: n for n in model.graph.node for o in n.output}
     for node in model.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in PRODUCTS:
             kinds = [made[i].op_type if i in made else "float" for i in node.input[:2]]
             assert kinds == ["DequantizeLinear"] * 2, (node.name, kinds)
 

@@ -18,6 +18,7 @@ J = config.JOINTS
 WIDTH = 64
 WINDOW = 16
 LAGS = (1, 4, 10)  # ticks over which movement is measured: 67, 267, 667 ms
+CHANNELS = 2 * J + J + 2 + 2 + 2 + 4 + 1 + 1 + 1 + 7 * len(LAGS) + 2 + 4  # of `features`: the person's (pose first), then the scene's
 
 
 def _shift(x, lag):
@@ -75,6 +76,11 @@ def scene_features(scene, person, mask):
                       (change * inside).sum(-1, keepdim=True) / area * 4 * seen, there], -1)
 
 
+def features(person, scene, mask):
+    """What every head reads: (R,CHANNELS,T)."""
+    return torch.cat([person_features(person, mask), scene_features(scene, person, mask)], -1).transpose(1, 2)
+
+
 class Temporal(nn.Module):
     """Residual pair of a dilated convolution over time (5 ticks) and a mixing one; (R,C,T) -> same."""
 
@@ -111,38 +117,46 @@ class Local(nn.Module):
         return x + self.out(y.permute(0, 2, 3, 1, 4).flatten(3).flatten(1, 2))
 
 
-class Head(nn.Module):
-    """`forward`: `person` (R,T,F), `scene` (R,T,G), `mask` (R,T,2) -> logits (R,K) of the last tick.
+class Reader(nn.Module):
+    """What heads have in common: ticks are embedded, a subclass's `body` (of the parts that its `build` makes) mixes
+    them, and what it says is read at the end.
 
-    `every(...)` gives (R,T,K), a guess for each tick, for the training's second loss."""
+    `forward`: `person` (R,T,F), `scene` (R,T,G), `mask` (R,T,2) -> logits (R,K) of the last tick.
+    `both` gives (R,T,K) as well, a guess for each tick, for the training's second loss."""
 
     def __init__(self, drop=0.1):
         super().__init__()
-        channels = 2 * J + J + 2 + 2 + 2 + 4 + 1 + 1 + 1 + 7 * len(LAGS) + 2
-        self.enter = nn.Conv1d(channels + 4, WIDTH, 1)
-        self.early = nn.ModuleList([Temporal(WIDTH, d, drop) for d in (1, 2, 4)])
-        self.local = Local(WIDTH)
-        self.late = nn.ModuleList([Temporal(WIDTH, d, drop) for d in (1, 2, 4, 8)])
+        self.enter = nn.Conv1d(CHANNELS, WIDTH, 1)
+        self.build(drop)
         self.tick = nn.Conv1d(WIDTH, len(config.CLASSES), 1)
         self.last = nn.Sequential(nn.Linear(3 * WIDTH, WIDTH), nn.ReLU(), nn.Dropout(drop), nn.Linear(WIDTH, len(config.CLASSES)))
 
-    def trunk(self, person, scene, mask):
-        x = torch.cat([person_features(person, mask), scene_features(scene, person, mask)], -1).transpose(1, 2)
-        x = F.relu(self.enter(x))
-        for block in self.early:
-            x = block(x)
-        x = self.local(x)
-        for block in self.late:
-            x = block(x)
-        return x
+    def embed(self, x):
+        return F.relu(self.enter(x))
+
+    def pool(self, x):
+        return torch.cat([x[..., -1], x[..., -12:].mean(-1), x.mean(-1)], -1)
 
     def both(self, person, scene, mask):
-        x = F.relu(self.trunk(person, scene, mask))
-        pooled = torch.cat([x[..., -1], x[..., -12:].mean(-1), x.mean(-1)], -1)
-        return self.last(pooled), self.tick(x).transpose(1, 2)
+        x = F.relu(self.body(self.embed(features(person, scene, mask))))
+        return self.last(self.pool(x)), self.tick(x).transpose(1, 2)
 
     def forward(self, person, scene, mask):
         return self.both(person, scene, mask)[0]
+
+
+class Head(Reader):
+    """The shipped one: dilated convolutions, attention in windows between them."""
+
+    def build(self, drop):
+        self.early = nn.ModuleList([Temporal(WIDTH, d, drop) for d in (1, 2, 4)])
+        self.local = Local(WIDTH)
+        self.late = nn.ModuleList([Temporal(WIDTH, d, drop) for d in (1, 2, 4, 8)])
+
+    def body(self, x):
+        for block in (*self.early, self.local, *self.late):
+            x = block(x)
+        return x
 
 
 def folded(net):
