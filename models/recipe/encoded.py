@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import config
-from motions import FALL, FALLEN, IGNORE, NORMAL, early, judge
+from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, early, judge
 from stream import Rings
 
 MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
@@ -85,8 +85,11 @@ class Encoded:
             person, seen, scene, labels = self.clips[rng.integers(len(self.clips))]
             k, total = rng.integers(len(person)), seen.shape[1]
             down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
+            up = np.flatnonzero(labels[k] == CLIMB)
             if len(down) and rng.random() < 0.6:
                 end = int(np.clip(down[0] + rng.integers(-8, 60), config.MIN_TICKS, total + 20))
+            elif len(up) and rng.random() < 0.6:
+                end = int(max(rng.choice(up) + 1, config.MIN_TICKS))
             else:
                 end = int(rng.integers(min(config.MIN_TICKS, total), total + 10))
             freeze = total
