@@ -119,6 +119,21 @@ def real(manifest, logits, encodings, data, subjects):
     return out
 
 
+def known(about):
+    """When a rendered clip's first fall begins and first touches the floor, from its JSON; None if nobody falls."""
+    def times(key):
+        return [p[key] for p in about["people"] if isinstance(p.get(key), (int, float)) and p[key] == p[key]]
+
+    if not (starts := times("fall_start")):
+        return None
+    return {"onset": min(starts), "contact": min(times("contact"), default=min(starts) + 0.8)}
+
+
+def shows(about):
+    """"falls", "climbs" or "everyday": what a rendered clip shows."""
+    return "falls" if known(about) else "climbs" if any(row[0] == "climb" for row in about["labels"]) else "everyday"
+
+
 def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False, limit=None):
     """Held-out rendered clips -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: result}, or with `keep_rows`
     {scenario/clip: (score rows, truth)}."""
@@ -132,17 +147,10 @@ def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False,
     about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("*.json"))]
     for path, a in tqdm([x for x in about if truth.part(x[1]) == split][:limit], split):
         video, key = path.with_suffix(".mp4"), f"{a['scenario']}/{path.stem}"
-        falls = [p for p in a["people"] if isinstance(p.get("fall_start"), (int, float)) and p["fall_start"] == p["fall_start"]]
-        if falls:
-            onset = min(p["fall_start"] for p in falls)
-            contacts = [p["contact"] for p in falls if isinstance(p.get("contact"), (int, float)) and p["contact"] == p["contact"]]
-            known = {"onset": onset, "contact": min(contacts) if contacts else onset + 0.8}
-            out["falls"][key] = rate(encodings.of(video), known)
-            if onset > 1:
-                out["twins"][key] = rate(encodings.of(video, onset))
-        else:
-            kind = "climbs" if any(row[0] == "climb" for row in a["labels"]) else "everyday"
-            out[kind][key] = rate(encodings.of(video))
+        fall = known(a)
+        out[shows(a)][key] = rate(encodings.of(video), fall)
+        if fall and fall["onset"] > 1:
+            out["twins"][key] = rate(encodings.of(video, fall["onset"]), None)
     return out
 
 
