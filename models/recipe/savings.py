@@ -8,6 +8,7 @@ A row's training and its inference are a process each. Peak is resident memory a
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,11 @@ def main():
     args.add_argument("--times", type=int, default=3)
     args = args.parse_args()
     size = tuple(int(x) for x in args.size.split("x"))
-    rows = [{"name": name, **apart(trained, args.design, kernels, half, recompute, size, args.batch, args.times),
-             **apart(asked, args.design, kernels, half, size, args.times)} for name, kernels, half, recompute in tqdm(ROWS, "savings")]
+    rows = []
+    for name, kernels, half, recompute in tqdm(ROWS, "savings"):
+        rows.append({"name": name, **apart(trained, args.design, kernels, half, recompute, size, args.batch, args.times),
+                     **apart(asked, args.design, kernels, half, size, args.times)})
+        tqdm.write(json.dumps(rows[-1]))
     about = {"network": f"SlowFast {args.design}, {config.TICKS} ticks of {args.size}, batch {args.batch}", "machine": machine(),
              "time": f"processor time of one thread, the least of {args.times}; other programs ran beside it", "torch": torch.__version__}
     write(args.lab / "savings", about, rows, COLUMNS)
