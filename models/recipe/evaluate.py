@@ -29,7 +29,7 @@ def wilson(hits, n, z=1.96):
         return 0.0, 1.0
     p = hits / n
     middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return max(0.0, middle - spread) / (1 + z * z / n), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
 def poisson_upper(events, confidence=0.95):

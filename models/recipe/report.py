@@ -189,8 +189,8 @@ def page(out, manifest, scored):
     text += whole_clips(scored)
     text += "## By scenario, rendered clips\n" + scenarios(scored)
     text += ("## By difficulty, rendered clips\nThe height is that of the body within the picture at the loss of balance (or the start of the\n"
-             "climb). Share seen and joints outside: means over the 2 s after contact (or the climb). Lies: from ankles to shoulders half a second after contact, against the\n"
-             "line of sight, as if both were on the floor.\n\n")
+             "climb). Share seen and joints outside: means over the 2 s after contact (or the climb). Lies: from ankles to\n"
+             "shoulders half a second after contact, against the line of sight, as if both were on the floor.\n\n")
     text += difficulties(scored) + figures(out, manifest, scored) + errors(out, scored)
     (out / "REPORT.md").write_text(text)
 

@@ -105,6 +105,12 @@ def test_a_higher_bar_loses_falls_and_false_alarms():
     assert points == {0.5: (pytest.approx(2 / 3), 1.0), 0.8: (1.0, 0.5), 0.95: (None, 0.0)}
 
 
+def test_the_alarm_rearms_below_half_of_the_bar():
+    twice = [(t, 0.9 if t < 1 or t > 12 else 0.3, 0.0) for t, *_ in rows(seconds=14)]
+    points = precision_recall(MANIFEST, [(twice, None), (rows(fall=(2.5, 4)), KNOWN)], [0.5, 0.8])
+    assert [precision for _, precision, _ in points] == [0.5, pytest.approx(1 / 3)]  # 0.3 is below half of 0.8 alone
+
+
 def test_reliability_counts_every_tick_once():
     got = reliability([0.05, 0.07, 0.95, 1.0, 1.0], [False, True, True, True, False])
     assert got == [(pytest.approx(0.06), 0.5, 2), (pytest.approx(2.95 / 3), pytest.approx(2 / 3), 3)]
@@ -126,13 +132,14 @@ def test_found_means_the_one_who_falls():
 def test_mistakes_take_turns_and_tell_the_lost_body():
     seen = case(rows(fall=(2.5, 4)), KNOWN)
     lost, missed = case(rows(), KNOWN, found=False), case([(t, 0.5 if t == 3 else 0.1, 0.1) for t, *_ in rows()], KNOWN)
-    alarm = case(rows(fall=(1, 2)), kind="everyday", about=clip("normal"))
+    alarm, low_alarm = (case([(t, score if 1 < t < 2 else 0.1, 0.1) for t, *_ in rows()], kind="everyday", about=clip("normal")) for score in (0.9, 0.85))
     climb = case(rows(), kind="climbs", about=clip("climb"))
-    got = mistakes.worst([seen, missed, lost, alarm, climb])
-    assert [(m.what, m.case) for m in got] == [("missed fall", lost), ("false fall alarm", alarm), ("missed climb", climb), ("missed fall", missed)]
+    got = mistakes.worst([seen, missed, lost, low_alarm, alarm, climb])
+    assert [m.case for m in got] == [lost, alarm, climb, missed, low_alarm]
+    assert [m.what for m in got[:3]] == ["missed fall", "false fall alarm", "missed climb"]
     assert len(mistakes.worst([missed, lost], 1)) == 1
     assert "lost the body so in 1 of the 2 falls that were missed, and in 0 of the 1 that were seen" in mistakes.in_common([seen, missed, lost], got)
 
 
 def test_a_share_is_given_with_its_interval():
-    assert share([True] * 8) == "8 of 8 (0.68–1.00)" and share([]) == "–"
+    assert share([True] * 8) == "8 of 8 (0.68–1.00)" and share([False] * 5) == "0 of 5 (0.00–0.43)" and share([]) == "–"
