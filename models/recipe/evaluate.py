@@ -29,7 +29,7 @@ def wilson(hits, n, z=1.96):
         return 0.0, 1.0
     p = hits / n
     middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return max(0.0, middle - spread) / (1 + z * z / n), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
 def poisson_upper(events, confidence=0.95):
@@ -78,15 +78,16 @@ def judge(manifest, logits, encoded, known=None):
 
 
 def judge_rows(manifest, rows, known=None):
-    """One clip's scores -> dict: seen, delay after contact, false alerts, seconds, best fall score, climb alerts."""
+    """One clip's scores -> dict: seen, delay after contact, false alerts and their times, seconds, best fall score, climb alerts."""
     raised = alerts(manifest, rows)
     fall = [t for t, kind in raised if kind == "fall"]
     out = {"seconds": rows[-1][0] if rows else 0.0, "peak": max((r[1] for r in rows), default=0.0),
            "climb_alerts": sum(kind == "climb" for _, kind in raised)}
     if known is None:
-        return {**out, "false": len(fall)}
+        return {**out, "false": len(fall), "false_at": fall}
     good = [t for t in fall if known["onset"] - 0.3 <= t <= known["contact"] + 4]
-    return {**out, "seen": bool(good), "delay": good[0] - known["contact"] if good else None, "false": len(fall) - len(good)}
+    false = [t for t in fall if t not in good]
+    return {**out, "seen": bool(good), "delay": good[0] - known["contact"] if good else None, "false": len(false), "false_at": false}
 
 
 def summary(results):
@@ -104,18 +105,25 @@ def summary(results):
             "climb_alerts": sum(r["climb_alerts"] for r in results)}
 
 
-def real(manifest, logits, encodings, data, subjects):
-    """GMDCSA-24 clips of `subjects`: {"falls", "everyday", "twins"} -> {clip: result}."""
-    known, out = labels(), {"falls": {}, "everyday": {}, "twins": {}}
+def rater(manifest, logits, keep_rows):
+    """(encoded clip, known) -> its result, or with `keep_rows` (score rows, known)."""
+    def rate(encoded, known=None):
+        return (replay(manifest, logits, encoded), known) if keep_rows else judge(manifest, logits, encoded, known)
+    return rate
+
+
+def real(manifest, logits, encodings, data, subjects, keep_rows=False):
+    """GMDCSA-24 clips of `subjects`: {"falls", "everyday", "twins"} -> {clip: what `rater` says}."""
+    rate, known, out = rater(manifest, logits, keep_rows), labels(), {"falls": {}, "everyday": {}, "twins": {}}
     for path in sorted(p for s in subjects for p in (Path(data) / "gmdcsa24").glob(f"{s}_*.mp4")):
         name = path.stem
         if name in known:
-            out["falls"][name] = judge(manifest, logits, encodings.of(path), known[name])
+            out["falls"][name] = rate(encodings.of(path), known[name])
             encoded = encodings.of(path, known[name]["onset"])
             if len(encoded[0]):
-                out["twins"][name] = judge(manifest, logits, encoded)
+                out["twins"][name] = rate(encoded)
         else:
-            out["everyday"][name] = judge(manifest, logits, encodings.of(path))
+            out["everyday"][name] = rate(encodings.of(path))
     return out
 
 
@@ -135,14 +143,8 @@ def shows(about):
 
 
 def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False, limit=None):
-    """Held-out rendered clips -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: result}, or with `keep_rows`
-    {scenario/clip: (score rows, truth)}."""
-    if keep_rows:
-        def rate(encoded, known=None):
-            return replay(manifest, logits, encoded), known
-    else:
-        def rate(encoded, known=None):
-            return judge(manifest, logits, encoded, known)
+    """Held-out rendered clips -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: what `rater` says}."""
+    rate = rater(manifest, logits, keep_rows)
     out = {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
     about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("*.json"))]
     for path, a in tqdm([x for x in about if truth.part(x[1]) == split][:limit], split):
