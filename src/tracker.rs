@@ -7,18 +7,31 @@ use crate::classifier::Spec;
 use crate::classifier::bundle::TrackerFacts;
 use crate::clip::Rows;
 
-/// A box's centre and diagonal, in units of the picture's height.
+/// A box in units of the picture's height: centre, sides and diagonal.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     x: f32,
     y: f32,
+    width: f32,
+    height: f32,
     diagonal: f32,
 }
 
 impl Place {
     fn new(bounds: &[f32], aspect: f32) -> Self {
         let [top, left, bottom, right] = [bounds[0], bounds[1] * aspect, bounds[2], bounds[3] * aspect];
-        Self { x: (left + right) / 2.0, y: (top + bottom) / 2.0, diagonal: (right - left).hypot(bottom - top) }
+        let (width, height) = (right - left, bottom - top);
+        Self { x: (left + right) / 2.0, y: (top + bottom) / 2.0, width, height, diagonal: width.hypot(height) }
+    }
+
+    /// Shared area over the area of both together.
+    fn overlap(self, other: Self) -> f32 {
+        let shared = |a: f32, a_size: f32, b: f32, b_size: f32| {
+            ((a + a_size / 2.0).min(b + b_size / 2.0) - (a - a_size / 2.0).max(b - b_size / 2.0)).max(0.0)
+        };
+        let both =
+            shared(self.x, self.width, other.x, other.width) * shared(self.y, self.height, other.y, other.height);
+        both / (self.width * self.height + other.width * other.height - both + 1e-9)
     }
 
     /// Above 0 if the two may be the same person; 1 if they coincide.
@@ -58,7 +71,7 @@ pub struct Tracker {
 impl Tracker {
     /// Nobody followed yet.
     pub fn new(spec: &Spec) -> Self {
-        let nowhere = Place { x: 0.0, y: 0.0, diagonal: 0.0 };
+        let nowhere = Place { x: 0.0, y: 0.0, width: 0.0, height: 0.0, diagonal: 0.0 };
         let people = (0..spec.people)
             .map(|_| Person {
                 followed: false,
@@ -125,13 +138,14 @@ impl Tracker {
         self.matched.fill(false);
         let score = self.keypoints * 3 + 4;
         let bounds = self.keypoints * 3;
-        let usable = |index: usize| detections[index * self.person_len + score] >= self.facts.min_score;
+        let score_of = |index: usize| detections[index * self.person_len + score];
+        let usable = |index: usize| score_of(index) >= self.facts.min_score;
         let place_of = |index: usize| {
             let row = &detections[index * self.person_len..(index + 1) * self.person_len];
             Place::new(&row[bounds..bounds + 4], aspect)
         };
 
-        // Nearest pairs first.
+        // Those seen last choose first, of them the nearest pair: somebody lost for long takes nobody else's place.
         loop {
             let mut best: Option<(f32, usize, usize)> = None;
             for (who, person) in self.people.iter().enumerate() {
@@ -140,14 +154,13 @@ impl Tracker {
                 }
                 for index in (0..count).filter(|index| !self.taken[*index] && usable(*index)) {
                     let affinity = person.place.affinity(place_of(index), person.missed, &self.facts);
-                    let nearer = match best {
-                        None => affinity > 0.0,
-                        // Of two that are as near, the one followed longer.
-                        Some((other, rival, _)) => {
-                            affinity > other || (affinity == other && person.born < self.people[rival].born)
-                        }
-                    };
-                    if nearer {
+                    let better = affinity > 0.0
+                        && best.is_none_or(|(other, rival, _)| {
+                            let rival = &self.people[rival];
+                            // Of two that are as near, the one followed longer.
+                            (rival.missed, affinity, rival.born) > (person.missed, other, person.born)
+                        });
+                    if better {
                         best = Some((affinity, who, index));
                     }
                 }
@@ -172,9 +185,14 @@ impl Tracker {
             }
         }
 
-        // What is left over is somebody new.
+        // What is left over is somebody new if it is clear, and not a person found twice: a phantom that is followed would
+        // take over whoever passes it.
         for index in (0..count).filter(|index| usable(*index)) {
-            if self.taken[index] {
+            let place = place_of(index);
+            let twice = || {
+                (0..count).any(|other| self.taken[other] && place.overlap(place_of(other)) > self.facts.start_overlap)
+            };
+            if self.taken[index] || score_of(index) < self.facts.start_score || twice() {
                 continue;
             }
             let free = self.people.iter().position(|person| !person.followed);
@@ -185,13 +203,14 @@ impl Tracker {
             };
             let Some(who) = free.or_else(longest_missed) else { continue };
             self.matched[who] = true;
+            self.taken[index] = true;
             let row = &detections[index * self.person_len..(index + 1) * self.person_len];
             let person = &mut self.people[who];
             person.forget();
             person.followed = true;
             person.born = self.born;
             self.born += 1;
-            person.see(row, place_of(index));
+            person.see(row, place);
         }
     }
 }
@@ -291,11 +310,33 @@ mod tests {
     }
 
     #[test]
-    fn a_faint_detection_is_nobody() {
+    fn a_faint_detection_goes_on_with_a_person_but_starts_none() {
         let mut tracker = tracker(1);
         let mut faint = detection(1.0, 0.5, 0.5);
-        faint[55] = 0.29;
+        faint[55] = 0.35;
         tracker.observe(&faint, 1.0);
         assert!(!tracker.is_followed(0));
+        tracker.observe(&detection(2.0, 0.5, 0.5), 1.0);
+        tracker.observe(&faint, 1.0);
+        faint[55] = 0.29;
+        tracker.observe(&faint, 1.0);
+        assert_eq!(ring(&tracker, 0), (vec![0.0, 2.0, 1.0, 0.0], vec![0.0, 1.0, 1.0, 0.0]));
+    }
+
+    #[test]
+    fn a_person_found_twice_is_one() {
+        let mut tracker = tracker(2);
+        tracker.observe(&[detection(1.0, 0.5, 0.5), detection(2.0, 0.53, 0.51)].concat(), 1.0);
+        assert!(tracker.is_followed(0) && !tracker.is_followed(1));
+    }
+
+    #[test]
+    fn somebody_lost_takes_over_nobody_who_passes() {
+        let mut tracker = tracker(2);
+        tracker.observe(&[detection(1.0, 0.5, 0.5), detection(2.0, 0.5, 0.2)].concat(), 1.0);
+        tracker.observe(&[detection(1.0, 0.5, 0.4), nobody()].concat(), 1.0);
+        tracker.observe(&[detection(1.0, 0.5, 0.29), nobody()].concat(), 1.0);
+        assert_eq!(ring(&tracker, 0).0, [0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(ring(&tracker, 1).0, [0.0, 2.0, 0.0, 0.0]);
     }
 }

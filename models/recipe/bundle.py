@@ -84,7 +84,7 @@ def build(lab, out, data, keep_encoder=False):
     torch.manual_seed(config.SEED)
     head = Head()
     if (lab / "head.pt").exists():
-        head = restore(torch.load(lab / "head.pt", weights_only=True)["mean"])
+        head = restore(torch.load(lab / "head.pt", weights_only=True)["ship"])
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)

@@ -13,28 +13,30 @@ from pathlib import Path
 INTRO = """# {name} {version}
 
 Sees people fall, lie after a fall, and climb, in the pictures of one fixed camera. Made for falld; the tensors and the
-road from frames to alerts stand in `models/README.md`, the making of it in `models/recipe/`.
+road from frames to alerts stand in `models/README.md`, the making of it in `models/recipe/`. Where it fails, by scenario and
+difficulty, with pictures: `models/report/REPORT.md`.
 
 ## What it is
 - **Encoder** (`encoder.onnx`, {encoder_mb:.2f} MB, INT8): MoveNet MultiPose Lightning (MobileNetV2, feature pyramid, CenterNet
   heads; Google, Apache-2.0) made slim and integer: expanded channels pruned and solved again by least squares, the stream
-  at stride 32 turned to its principal axes, {tuned}every convolution integer. Up to four
-  people with 17 joints each, and a grid of motion and brightness.
+  at stride 32 turned to its principal axes; then trained for 38 minutes on spoiled pictures, filmed, generated and rendered,
+  with exact joints where they are rendered; every convolution integer. Up to four people with 17 joints each, and a grid of
+  motion and brightness.
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
-  in the person's own units. Trained first on simulated movements seen by simulated cameras, with the encoder's errors
-  simulated (that was 0.1.0); then for some 500 steps more on a mixture of those, of what the INT8 encoder really says of
-  rendered clips (35 %), and of what it says of one filmed room (20 %).
-- It is not a MobileNetV3: one that was started from ImageNet weights found no people after the training there was time for, while
-  the pruned network saw what its teacher sees before any training. See "What next".
+  in the person's own units. It grew from that of 0.2.0 (simulated movements first, then encoded clips too): 1538 steps more on
+  simulated movements (35 %), on what the INT8 encoder says of 395 rendered clips (45 %) and of one filmed room (20 %); shipped
+  are the weights half way between the two. In INT8 it would take 0.42 instead of 0.60 ms for one row (one thread, two busy
+  virtual cores of an AMD EPYC with AVX-512, least of 200) but move scores by up to 0.15, so it stays in float.
+- It is not a MobileNetV3: see `docs/decisions/2026-11-24-the-encoder-learns-exact-bodies.md` and "What next".
 
 ## Data and thanks
 | data | used for | licence |
 |---|---|---|
 | our own simulated movements (a ragdoll falls, key poses and CMU motion capture for the rest) | head | ours; the motion data used in this project was obtained from mocap.cs.cmu.edu, created with funding from NSF EIA-0196217 |
-| our own rendered clips | head; choice of thresholds, test; a few frames for calibration{rendered} | ours; bodies from anny (Apache-2.0), rooms from Poly Haven (CC0), furniture KayKit (CC0) |
-| T2V-Bed-Fall-Detection-Dataset (Kuan-Ting Wu), generated video | pictures for the pruning's least squares and for INT8 calibration; not the head | CC BY 4.0 |
+| our own rendered clips | encoder, head; choice of thresholds, test; a few frames for calibration | ours; bodies from anny (Apache-2.0), rooms from Poly Haven (CC0), furniture KayKit (CC0) |
+| T2V-Bed-Fall-Detection-Dataset (Kuan-Ting Wu), generated video | pictures for pruning, for the encoder's training and for INT8 calibration; not the head | CC BY 4.0 |
 | bouldering_fixed, climbing-analysis-toolbox | as the line above | MIT |
-| GMDCSA-24 subject 1 (Ekram Alam): one room | head | MIT |
+| GMDCSA-24 subject 1 (Ekram Alam): one room | encoder, head | MIT |
 | GMDCSA-24 subjects 2 and 3: two other people in another room | **not trained on**: the real validation set | MIT |
 
 """
@@ -44,19 +46,18 @@ LIMITS = """
 - No real fall of an old person, no real child, no real climbing child was seen, in training or in validation. The real falls
   are 11 acted ones by young adults in two rooms.
 - No false alarm in the few minutes of real everyday footage here say next to nothing about a month: look at the upper bounds.
-- The clips of subjects 2 and 3 are not trained on, but they are a development set: while 0.1.0 was made, several heads were
-  compared on them and the best was kept; while 0.2.0 was made, it was on them that learning from subject 1 was seen to help.
-  So the real figures are optimistic. Trained the other way round (on subjects 2 and 3), the head sees 2 of the 3 falls of
-  subject 1's room, without a false alarm; the one it misses begins 0.2 s after the clip.
-- The policy was chosen on rendered validation clips: the fewest alarms without a fall (1 of 42 everyday, 1 of 48 twins, 1 of
-  19 climbs) among those whose median alert comes within 0.1 s of contact; that limit was set knowing that the real falls of
-  subjects 2 and 3 are raised some 0.4 s later than rendered ones. There it sees 38 of 49 rendered falls: the encoder often
-  loses rendered bodies once they lie. 0.1.0 with its own policy saw 40, and alarmed at 14, 7 and 5. 8 of 10 at 0.8 would
-  alarm at 0, 0 and 1, and be 0.14 s later. The temperature was left at 1.
-- The shipped head grew from the one of 0.1.0, itself a snapshot: the recipe makes one like it, not the same one (its step was
-  warmed up over 30 batches and its average taken over about 100, where `head_train.py` takes 100 and 200).
-- Climbs: the alert comes at 8 of 19 rendered validation climbs, and once where nobody climbs. No real child was ever tried.
-- What still alarms: sitting down on the floor, among rendered clips.
+- The clips of subjects 2 and 3 are not trained on, but they are a development set: heads were compared on them, the tracker's
+  rules were mended after looking at two of them, and the policy was chosen among those that make no mistake on them. So the
+  real figures are optimistic. The rendered test clips were looked at only after everything was chosen.
+- The temperature and the rest of the policy come from rendered validation clips: there the fall policy sees 74 of 82 falls and
+  alarms at 3 of 76 everyday clips, 1 of 81 twins and 0 of 29 climbs. Most of these clips share rooms and bodies with training
+  ones.
+- **Climbs are mostly missed**: the alert comes at 8 of 29 rendered validation climbs. Its bar (8 of 10 at 0.95) is that high
+  because at 0.9 getting up from kneeling, filmed, is called a climb. No real child was ever tried.
+- What still alarms: sitting down on the floor and lying down on purpose, among rendered clips.
+- The encoder finds rendered people far better than that of 0.2.0 but agrees less with MoveNet on real frames (below); the
+  tracker's lower bar makes up for it.
+- The recipe makes a bundle like this one, not the same: trainings stop by the clock.
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that
   are slow slides, are the hard cases. A fall hidden behind furniture or outside the picture is not seen.
 - It is no medical device and does not replace care.
@@ -78,7 +79,6 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--bundle", type=Path, required=True)
-    args.add_argument("--tuned", action="store_true", help="the encoder was trained after pruning")
     args = args.parse_args()
     about = json.loads((args.bundle / "manifest.json").read_text())
     events = json.loads((args.lab / "evaluation.json").read_text())
@@ -86,20 +86,19 @@ def main():
     choice = json.loads((args.lab / "choice.json").read_text())
     text = INTRO.format(
         name=about["name"], version=about["version"], encoder_mb=(args.bundle / "encoder.onnx").stat().st_size / 1e6,
-        head_mb=(args.bundle / "head.onnx").stat().st_size / 1e6, tuned="then trained on spoiled and rendered pictures, " if args.tuned else "",
-        rendered="; encoder" * args.tuned)
+        head_mb=(args.bundle / "head.onnx").stat().st_size / 1e6)
     text += "## Events\nAn alert counts if it comes between 0.3 s before the loss of balance and 4 s after contact. A twin is the footage before the\nfall, then frozen for 6 s. The real twins are 10: one clip begins in the fall.\n\n"
     text += table(events["summary"])
     policy = about["policy"]["fall"]
-    text += (f"\nPolicy: {policy['k']} of {policy['n']} scores at or above {policy['enter']}; temperature {about['temperature']}. Chosen on the validation split of the\n"
-             f"rendered clips ({json.dumps(choice.get('chosen_on', {}))}).\n\n")
+    text += (f"\nPolicy: {policy['k']} of {policy['n']} scores at or above {policy['enter']}; temperature {about['temperature']}. Chosen on validation\n"
+             f"clips ({json.dumps(choice.get('chosen_on', {}))}).\n\n")
     text += "## Pose, and what INT8 costs\nAgainst the teacher (float MoveNet, mirrored average) on GMDCSA-24 frames that none of them learnt from. Found: box overlap\nabove 0.5. Apart: mean joint distance over the box diagonal.\n\n"
     text += "| encoder | upright found / apart | lying found / apart | ms, 1 thread | ms, 2 threads |\n|---|---|---|---|---|\n"
     for name, m in measured["encoders"].items():
         cell = " | ".join(f"{m[k][0]:.3f} of {int(m[k][2])} / {m[k][1]:.3f}" for k in ("upright", "lying"))
         text += f"| {name} | {cell} | {m['ms'][0]:.1f} | {m['ms'][1]:.1f} |\n"
     text += f"\nHead, 1 row and 4 rows, 1 thread: {measured['head_ms'][0]:.2f} and {measured['head_ms'][1]:.2f} ms. {measured['note']}\n" + LIMITS
-    text += "\n## What next\nA MobileNetV3 trunk under the same pyramid and heads, started from these weights by the same pruning; more rendered clips and\nexact joints in the encoder's training (`encoder_train.py` can do it); quantisation-aware training; more everyday movement\nnear the floor; real everyday footage.\n"
+    text += "\n## What next\nThe MobileNetV3's days of training; infrared and climbing in the head's clips; quantisation-aware training; more everyday\nmovement near the floor; real everyday footage.\n"
     (args.bundle / "CARD.md").write_text(text)
     (args.lab / "CARD.md").write_text(text)
     about["provenance"]["scores"] = {k: {n: r[n] for n in ("clips", "falls", "seen", "false", "delay_median_s")} for k, r in events["summary"].items()}

@@ -14,10 +14,9 @@ import config
 import difficulty
 import truth
 from evaluate import Encodings, judge_rows, real, rendered
-from features import fitted_boxes
 from frames import read
 from stream import alerts
-from tracker import BOX
+from tracker import BOX, overlap
 
 EARLY, LATE = 0.5, 3.0  # s around a climb's label in which its alert counts
 AFTER = 2.0             # s after contact in which the encoder may lose the body
@@ -32,13 +31,6 @@ def climb_events(raised, spans):
     windows = [(a - EARLY, b + LATE) for a, b in spans]
     seen = [any(a <= t <= b for t in times) for a, b in windows]
     return seen, [t for t in times if not any(a <= t <= b for a, b in windows)]
-
-
-def overlap(boxes, true):
-    """Boxes (…,4) against one box (4,): intersection over union."""
-    low, high = np.maximum(boxes[..., :2], true[:2]), np.minimum(boxes[..., 2:], true[2:])
-    both = np.prod((high - low).clip(0), -1)
-    return both / (np.prod(boxes[..., 2:] - boxes[..., :2], -1) + np.prod(true[2:] - true[:2]) - both + 1e-9)
 
 
 @dataclass
@@ -85,7 +77,7 @@ class Case:
         rows[:, 55] = 1
         for row, box in zip(rows, who["full"], strict=True):
             row[BOX] = np.array(box or [0, 0, 0, 0])[[1, 0, 3, 2]] / size
-        return fitted_boxes(rows, self.about)[self.frames()]
+        return truth.fitted_boxes(rows, self.about)[self.frames()]
 
     def spans(self):
         """[(label, start, end)] in seconds of what is not normal; of filmed clips the fall alone is known."""

@@ -2,7 +2,9 @@
 
     python head_train.py --lab LAB --motions skeletons.npz --minutes 10
 
-Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every two minutes.
+Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
+on from `--start` is shipped half way back to it: what was learnt from rendered clips then costs less on real ones (WiSE-FT,
+Wortsman et al. 2022).
 """
 
 import argparse
@@ -22,6 +24,8 @@ from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
 from nets.head import Head, exported
 
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
+
+BLEND = 0.5  # of the way from the start
 
 
 def losses(net, batch, device="cpu"):
@@ -76,6 +80,11 @@ def learn(net, optimiser, batch):
     return loss.item()
 
 
+def between(start, end, share=BLEND):
+    """Weights `share` of the way from one state dict to another; `tick`, which only training uses, from the end."""
+    return {k: v if k.startswith("tick.") else torch.lerp(start[k], v, share) for k, v in end.items()}
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--lab", type=Path, required=True)
@@ -85,7 +94,7 @@ def main():
     args.add_argument("--rendered", type=float, default=0.35, help="share of a batch from encoded rendered clips, if any")
     args.add_argument("--filmed", type=float, default=0.2, help="share of a batch from encoded filmed clips, if any")
     args.add_argument("--rate", type=float, default=2e-3)
-    args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on, at a quarter of the rate")
+    args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on; what ships lies half way")
     args.add_argument("--out", default="head.pt")
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
@@ -93,7 +102,7 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     net = exported(args.start).train() if args.start else Head()
-    mean = copy.deepcopy(net)
+    mean, first = copy.deepcopy(net), copy.deepcopy(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
     path, step, seconds = args.lab / args.out, 0, 0.0
     if path.exists():
@@ -112,7 +121,8 @@ def main():
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
     def save():
-        torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
+        ship = between(first, mean.state_dict()) if args.start else mean.state_dict()
+        torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "ship": ship, "optimiser": optimiser.state_dict(), "step": step,
                     "seconds": seconds}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path)
 

@@ -18,6 +18,7 @@ from frames import letterbox, read
 from nets import encoder, movenet
 from poses import see
 from quantise import agreement
+from tracker import BOX, overlap
 
 
 def reference(data, teacher, lab, every=8):
@@ -63,18 +64,11 @@ def found(people, labels, pictures, encode, least=0.4):
     for i in range(0, len(pictures), 8):
         for row, label, seen in zip(people[i : i + 8], labels[i : i + 8], encode(pictures[i : i + 8], pictures[i : i + 8])[0], strict=True):
             seen = seen[seen[:, 55] >= config.TRACKER["min_score"]]
-            overlap = np.array([[iou(p, q) for q in seen] for p in row]).reshape(len(row), len(seen))
+            shared = np.array([overlap(seen[:, BOX], p[BOX]) for p in row])
             for k in np.flatnonzero(row[:, 55] >= least):
-                count[config.CLASSES[label[k]]].append(overlap[k].max(initial=0) > 0.5)
-            extra += (overlap[row[:, 55] > 0].max(0, initial=0) < 0.1).sum() if len(seen) else 0
+                count[config.CLASSES[label[k]]].append(shared[k].max(initial=0) > 0.5)
+            extra += (shared[row[:, 55] > 0].max(0, initial=0) < 0.1).sum()
     return {**{k: [round(float(np.mean(v)), 3) if v else None, len(v)] for k, v in count.items()}, "extra": round(float(extra / len(pictures)), 3)}
-
-
-def iou(p, q):
-    """Intersection over union of the boxes of two people."""
-    low, high = np.maximum(p[51:53], q[51:53]), np.minimum(p[53:55], q[53:55])
-    inter = np.prod((high - low).clip(0))
-    return inter / (np.prod(p[53:55] - p[51:53]) + np.prod(q[53:55] - q[51:53]) - inter + 1e-9)
 
 
 def report(people, pictures, encode, floor=0.25):

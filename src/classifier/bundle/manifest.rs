@@ -81,8 +81,12 @@ pub struct PeopleFacts {
 /// How people are followed; see `models/README.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct TrackerFacts {
-    /// Least score of a detection.
+    /// Least score of a detection that goes on with a person who is followed.
     pub min_score: f32,
+    /// Least score of one that starts a person.
+    pub start_score: f32,
+    /// Greatest overlap (intersection over union) of such a detection with a person found at this tick.
+    pub start_overlap: f32,
     /// Reach of a match, in box diagonals.
     pub gate: f32,
     /// Growth of the reach for each tick missed.
