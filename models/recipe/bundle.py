@@ -2,8 +2,9 @@
 
     python bundle.py --lab LAB --out ../bundle
 
-Reads `LAB/encoder.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two
-may be missing, so that a bundle of the right shape can be made before anything is trained well.
+Reads `LAB/slim.pt` and `LAB/encoder.pt` (what ships lies between), `LAB/head.pt` and `LAB/choice.json` (temperature, policy,
+calibration method, scores); the last two may be missing, so that a bundle of the right shape can be made before anything is
+trained well.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import export
 import probe
 from frames import Cache, letterbox
 from nets import encoder
+from nets.blend import between
 from nets.head import Head, restore
 from quantise import quantise
 from stream import Bundle
@@ -92,7 +94,9 @@ def build(lab, out, data, keep_encoder=False):
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
-        export.encoder(encoder.load(lab / "encoder.pt"), lab / "encoder_fp32.onnx")
+        pose = encoder.load(lab / "encoder.pt")
+        pose.load_state_dict(between(encoder.load(lab / "slim.pt").state_dict(), pose.state_dict()))
+        export.encoder(pose, lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
     export.head(head, new / "head.onnx")
     about = manifest(new, choice, data)

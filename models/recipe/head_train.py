@@ -3,8 +3,7 @@
     python head_train.py --lab LAB --motions skeletons.npz --minutes 10
 
 Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
-on from `--start` is shipped half way back to it: what was learnt from rendered clips then costs less on real ones (WiSE-FT,
-Wortsman et al. 2022).
+on from `--start` is shipped half way back to it (`nets/blend.py`).
 """
 
 import argparse
@@ -21,11 +20,10 @@ from torch.nn import functional as F
 import config
 from encoded import Encoded
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
+from nets.blend import between
 from nets.head import Head, exported
 
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
-
-BLEND = 0.5  # of the way from the start
 
 
 def losses(net, batch, device="cpu"):
@@ -80,11 +78,6 @@ def learn(net, optimiser, batch):
     return loss.item()
 
 
-def between(start, end, share=BLEND):
-    """Weights `share` of the way from one state dict to another; `tick`, which only training uses, from the end."""
-    return {k: v if k.startswith("tick.") else torch.lerp(start[k], v, share) for k, v in end.items()}
-
-
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--lab", type=Path, required=True)
@@ -102,7 +95,7 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     net = exported(args.start).train() if args.start else Head()
-    mean, first = copy.deepcopy(net), copy.deepcopy(net.state_dict())
+    mean, first = copy.deepcopy(net), {k: v.clone() for k, v in net.state_dict().items() if not k.startswith("tick.")}  # only training uses `tick`
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
     path, step, seconds = args.lab / args.out, 0, 0.0
     if path.exists():
@@ -121,7 +114,8 @@ def main():
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
     def save():
-        ship = between(first, mean.state_dict()) if args.start else mean.state_dict()
+        rest = {name: value for name, value in mean.state_dict().items() if name in first}
+        ship = {**mean.state_dict(), **between(first, rest)} if args.start else mean.state_dict()
         torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "ship": ship, "optimiser": optimiser.state_dict(), "step": step,
                     "seconds": seconds}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path)

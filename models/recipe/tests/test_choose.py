@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from choose import climb_costs, fall_costs
-from head_train import between
+from nets.blend import between
 from pictures import lying
 
 POLICY = {"enter": 0.6, "exit": 0.3, "k": 2, "n": 3}
@@ -31,10 +31,9 @@ def test_a_climb_alert_counts_only_near_the_climb():
             "everyday": {"c": (scores(climb=(1, 2)), None)}}
     assert climb_costs(MANIFEST, rows, {"a": [(1, 2)], "b": [(1, 2)], "c": []}) == {"slow": False, "missed": 1, "wrong": 2, "of": 2}
 
-def test_what_ships_lies_half_way_and_the_tick_layer_is_the_new_one():
-    start, end = {"last.weight": torch.zeros(2), "tick.weight": torch.zeros(2)}, {"last.weight": torch.ones(2), "tick.weight": torch.ones(2)}
-    got = between(start, end)
-    assert got["last.weight"].tolist() == [0.5, 0.5] and got["tick.weight"].tolist() == [1, 1]
+def test_what_ships_lies_half_way():
+    assert between({"w": torch.zeros(2)}, {"w": torch.tensor([1.0, 4.0])})["w"].tolist() == [0.5, 2.0]
+
 
 def test_somebody_wider_than_tall_in_pixels_lies():
     people = np.zeros((3, 4, 56), np.float32)
