@@ -33,7 +33,7 @@ not trained on**, whose clips were also looked at while heads and the tracker's 
 by young adults. Clips of one scene (a fall and its twin) are not
 independent, so the intervals are too narrow if anything.
 
-Filmed clips: GMDCSA-24 (2024 Ekram Alam, MIT licence). Rendered clips: our own.
+Filmed clips: GMDCSA-24 (2024 Ekram Alam, MIT licence); of them only what the encoder found is drawn. Rendered clips: our own.
 """
 
 

@@ -1,4 +1,7 @@
-"""Pictures of a clip with what the encoder found drawn in: boxes and joints of everybody above the tracker's floor."""
+"""Pictures of a clip with what the encoder found drawn in: boxes and joints of everybody above the tracker's floor.
+
+Rendered clips are our own and shown. Filmed ones are other people's: of them only what was found is drawn, on grey.
+"""
 
 import cv2
 import numpy as np
@@ -9,6 +12,7 @@ from tracker import BOX
 
 WIDTH, HEIGHT = 224, 168  # of one picture of a strip
 BONES = ((5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16))  # COCO's order
+GREY = 70
 SURE = 0.2                # joints below are not drawn
 COLOURS = ((60, 255, 60), (255, 190, 0), (80, 200, 255), (255, 90, 255))
 
@@ -39,9 +43,12 @@ def tick(case, t):
 
 
 def tiles(case, times):
-    """The case's pictures at `times` with the people found at the nearest tick."""
+    """The case's pictures at `times` with the people found at the nearest tick; grey ones for filmed clips."""
     floor = case.manifest["tracker"]["min_score"]
-    return [drawn(picture, case.encoded[2][tick(case, t)], floor) for t, picture in zip(times, case.pictures(times), strict=True)]
+    pictures = case.pictures(times)
+    if case.about is None:
+        pictures = [np.full_like(picture, GREY) for picture in pictures]
+    return [drawn(picture, case.encoded[2][tick(case, t)], floor) for t, picture in zip(times, pictures, strict=True)]
 
 
 def strip(path, case, times):
