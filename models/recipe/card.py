@@ -25,8 +25,9 @@ difficulty, with pictures: `models/report/REPORT.md`.
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
   in the person's own units. It grew from that of 0.2.0 (simulated movements first, then encoded clips too): 1538 steps more on
   simulated movements (35 %), on what the encoder at the end of its training (INT8) says of 395 rendered clips (45 %) and of one
-  filmed room (20 %); shipped are the weights half way between the two. In INT8 it would take 0.42 instead of 0.60 ms for one row (one thread, two busy
-  virtual cores of an AMD EPYC with AVX-512, least of 200) but move scores by up to 0.15, so it stays in float.
+  filmed room (20 %); shipped are the weights half way between the two. The head of 0.2.0 would take 0.42 instead of 0.60 ms for
+  one row in INT8 (one thread, two busy virtual cores of an AMD EPYC with AVX-512, least of 200) but move scores by up to 0.15,
+  so it stays in float.
 - It is not a MobileNetV3: see `docs/decisions/2026-11-24-the-encoder-learns-exact-bodies.md` and "What next".
 
 ## Data and thanks
@@ -55,7 +56,8 @@ LIMITS = """
   alarms at 2 of 76 everyday clips, 2 of 81 twins and 0 of 29 climbs. Most of these clips share rooms and bodies with training
   ones.
 - **Climbs are mostly missed**: the alert comes at 9 of 29 rendered validation climbs. Its bar (8 of 10 at 0.95) is that high
-  because at 0.8 getting up from kneeling, filmed, is called a climb, and at 0.9 a rendered clip without one. No real child was ever tried.
+  because at 0.8 getting up from kneeling, filmed, is called a climb, and at 0.9 a rendered clip without one. No real child was
+  ever tried.
 - What still alarms, among rendered clips: lying down on purpose, on a bed or on the floor, and two twins. Most mistakes left are the
   head's: the encoder had found the person in 16 of the worst 20.
 - The recipe makes a bundle like this one, not the same: trainings stop by the clock.

@@ -105,7 +105,8 @@ def main():
     climb = cheapest(bundle.manifest, "climb", lambda manifest: (climb_costs(manifest, rows, spans), climb_costs(manifest, filmed, {})))
     path = args.lab / "choice.json"
     choice = json.loads(path.read_text()) if path.exists() else {}
-    choice.update(temperature=bundle.manifest["temperature"], policy={"fall": fall, "climb": climb}, chosen_on={"windows": windows, "clips": {k: len(v) for k, v in rows.items()}, "filmed": {k: len(v) for k, v in filmed.items()}})
+    count = {"windows": windows, **{source: {k: len(v) for k, v in kinds.items()} for source, kinds in (("clips", rows), ("filmed", filmed))}}
+    choice.update(temperature=bundle.manifest["temperature"], policy={"fall": fall, "climb": climb}, chosen_on=count)
     path.write_text(json.dumps(choice, indent=1))
     print(json.dumps(choice))
 

@@ -95,7 +95,8 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     net = exported(args.start).train() if args.start else Head()
-    mean, first = copy.deepcopy(net), {k: v.clone() for k, v in net.state_dict().items() if not k.startswith("tick.")}  # only training uses `tick`
+    mean = copy.deepcopy(net)
+    first = {k: v.clone() for k, v in net.state_dict().items() if not k.startswith("tick.")}  # only training uses `tick`
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
     path, step, seconds = args.lab / args.out, 0, 0.0
     if path.exists():
