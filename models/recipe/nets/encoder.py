@@ -5,17 +5,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import config
-from nets import norm
+from nets import mobilenet, norm
 from nets.decode import decode
-from nets.movenet import MoveNet
 
 NOISE = 8 / 255  # a change of brightness below this is the camera's noise
 
 
 def load(path, which="mean"):
-    """The pose network saved by `prune.py` or `encoder_train.py` (its moving average), ready for inference."""
+    """The pose network saved by `prune.py`, `grow.py` or `encoder_train.py` (its moving average), ready for inference."""
     saved = torch.load(path, weights_only=True)
-    net, normed = MoveNet(saved["widths"]), any(".norm." in name for name in saved[which])
+    net, normed = mobilenet.made(saved["widths"]), any(".norm." in name for name in saved[which])
     net = norm.empty(net) if normed else net
     net.load_state_dict(saved[which])
     return norm.fold(net.eval()) if normed else net.eval()
@@ -35,7 +34,7 @@ class Encoder(nn.Module):
 
     def __init__(self, pose):
         super().__init__()
-        self.pose = pose  # a `MoveNet`
+        self.pose = pose  # a `MoveNet` or a `MobileNetV3`
 
     def forward(self, frame, previous):
         frame, previous = (p.permute(0, 3, 1, 2).float() for p in (frame, previous))

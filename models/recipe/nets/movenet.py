@@ -93,12 +93,22 @@ class MoveNet(nn.Module):
         x = self.first[1](F.relu6(self.first[0](x)))
         taps = []
         for index, (expand, depth, project) in enumerate(self.blocks, start=1):
-            y = project(F.relu6(depth(F.relu6(expand(x)))))
+            y = project(self.inside(index, x))
             x = x + y if expand.in_channels == project.out_channels and depth.stride[0] == 1 else y
             if index in self.widths["taps"]:
                 taps.append(x)
-        features = self.fpn([*taps, F.relu6(self.last(x))])
+        features = self.fpn([*taps, self.activation(len(self.blocks) + 1)(self.last(x))])
         return features, self.heads(features)
+
+    def activation(self, index):
+        """The nonlinearity of block `index`, 1-based; the last convolution counts as one more."""
+        return F.relu6
+
+    def inside(self, index, x):
+        """Block `index` (1-based) up to its projection: expanded, convolved channel by channel."""
+        expand, depth, _ = self.blocks[index - 1]
+        act = self.activation(index)
+        return act(depth(act(expand(x))))
 
 
 def _convolutions(path):

@@ -35,8 +35,9 @@ def _replace(net, change):
 
 
 def _normed(name, module):
-    """The heads stay as they are: they come from the teacher, well scaled, and hold the largest maps."""
-    return module if name.startswith("heads.") else Normed(module)
+    """The heads stay as they are: they come from the teacher, well scaled, and hold the largest maps. So do gates, whose maps
+    hold one pixel."""
+    return module if name.startswith(("heads.", "squeeze.")) else Normed(module)
 
 
 def empty(net):

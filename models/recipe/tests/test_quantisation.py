@@ -1,21 +1,25 @@
 """Ways to make an encoder integer: each gives one that runs and says nearly the same."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 import config
 from measure import session
+from nets.movenet import Same
 from quantisation import WAYS, table
+from quantise import merge_pads
 
 
 class Tiny(nn.Module):
-    """Two convolutions where the pose network would be."""
+    """Two convolutions where the pose network would be, the first padded below and right alone."""
 
     def __init__(self):
         super().__init__()
-        self.pose = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 4, 1))
+        self.pose = nn.Sequential(Same(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 4, 1))
 
     def forward(self, frame, previous):
         x = self.pose(frame.permute(0, 3, 1, 2).float() / 255)
@@ -40,6 +44,18 @@ def test_every_way_says_nearly_what_the_float_encoder_says(source, tmp_path, way
     feed = {"frame": pictures[:4], "previous": pictures[:4]}
     full, small = (session(path, 1).run(["people"], feed)[0] for path in (source, tmp_path / "int8.onnx"))
     assert 0 < np.abs(full - small).max() < 0.05
+
+
+def test_padding_goes_into_the_convolution_without_a_change(source, tmp_path):
+    quant_pre_process(str(source), str(tmp_path / "ready.onnx"), skip_symbolic_shape=True)
+    model = onnx.load(tmp_path / "ready.onnx")
+    assert "Pad" in {node.op_type for node in model.graph.node}
+    onnx.save(merge_pads(model), tmp_path / "merged.onnx")
+    assert "Pad" not in {node.op_type for node in model.graph.node}
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    feed = {"frame": pictures, "previous": pictures}
+    before, after = (session(tmp_path / f"{name}.onnx", 1).run(["people"], feed)[0] for name in ("ready", "merged"))
+    assert np.allclose(before, after, atol=1e-5)
 
 
 def test_the_table_gives_the_interval_of_a_share():
