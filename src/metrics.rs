@@ -121,6 +121,8 @@ pub struct Metrics {
     /// Events given up: the store stayed unwritable until memory was full, or until the end. Anything but zero is a
     /// broken promise.
     pub events_lost: Counter,
+    /// Events that the broker has and nobody subscribed to for as long as falld waits: no one was told.
+    pub events_unheard: Counter,
 }
 
 fn latency() -> Histogram {
@@ -171,6 +173,8 @@ impl Metrics {
         let store_degraded = gauge("store_degraded", "1 while the store cannot be written");
         let events_lost = Counter::default();
         registry.register("events_lost", "Events given up: the store could not be written", events_lost.clone());
+        let events_unheard = Counter::default();
+        registry.register("events_unheard", "Events that nobody subscribed to", events_unheard.clone());
         let outbox_oldest_age = FloatGauge::default();
         registry.register_with_unit(
             "outbox_oldest_age",
@@ -195,6 +199,7 @@ impl Metrics {
             broker_connected,
             store_degraded,
             events_lost,
+            events_unheard,
         }
     }
 

@@ -203,6 +203,19 @@ async fn caregiver_comes_later_than_the_alert() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_ever_subscribes_and_the_operator_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let tuning = Tuning { unheard: Duration::from_millis(200), ..quick() };
+    let falld = Falld::start_with(&store_in(folder.path()), broker_at(mosquitto.port), tuning, Clock::start());
+    falld.fall("bed");
+    falld.delivered().await;
+    assert_eq!(falld.metrics.events_unheard.get(), 1);
+    assert!(falld.metrics.render().unwrap().contains("falld_events_unheard_total 1"));
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_with_own_ca_and_client_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

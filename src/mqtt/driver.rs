@@ -226,6 +226,7 @@ impl Driver {
             Action::Publish(row) => self.publish_event(&row),
             Action::Delivered { row, sent, acknowledged, heard } => {
                 if !heard {
+                    self.parts.metrics.events_unheard.inc();
                     tracing::warn!(event_id = %row.id, camera = row.camera, "nobody subscribed: the broker has it, no one was told");
                 }
                 self.delivered(&row, sent, acknowledged);
