@@ -17,6 +17,7 @@ def main() -> None:
     where.add_argument("--skeletons", type=Path, help="npz file for 3D joints, labels and cameras")
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=100, help="number of seeds")
+    parser.add_argument("--slots", default="01234", help="of each five seeds only these: 2 and 3 are mostly climbs and their twins")
     parser.add_argument(
         "--data",
         type=Path,
@@ -28,15 +29,16 @@ def main() -> None:
     args = parser.parse_args()
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
     people, library = pool(cache), Library(args.data / "mocap", cache)
+    seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
     if args.skeletons:
         from .skeletons import write_skeletons
 
         args.skeletons.parent.mkdir(parents=True, exist_ok=True)
-        failed = write_skeletons(args.skeletons, args.start, args.count, people, library)
+        failed = write_skeletons(args.skeletons, seeds, people, library)
     else:
         from .clip import write_clips
 
-        failed = write_clips(args.out, args.start, args.count, people, args.data, library, args.sheets)
+        failed = write_clips(args.out, seeds, people, args.data, library, args.sheets)
     if failed:
         raise SystemExit(f"{failed} seeds failed")
 

@@ -21,12 +21,12 @@ from .truth import Lens, Witness, runs, worst
 
 
 def write_clips(
-    out: Path, start: int, count: int, people: list[Body], data: Path, library, sheets: Path | None = None
+    out: Path, seeds: list[int], people: list[Body], data: Path, library, sheets: Path | None = None
 ) -> int:
-    """Renders the clips of `count` seeds into `out`; clips already there are skipped. Gives the number of failures."""
+    """Renders the clips of `seeds` into `out`; clips already there are skipped. Gives the number of failures."""
     out.mkdir(parents=True, exist_ok=True)
     studio, failed = None, 0
-    for seed in tqdm(range(start, start + count), unit="clip", smoothing=0.05):
+    for seed in tqdm(seeds, unit="clip", smoothing=0.05):
         if (out / f"{seed:06d}.json").exists():
             continue
         studio = studio or Studio(people, data, library)

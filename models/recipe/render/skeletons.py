@@ -31,12 +31,12 @@ _COLUMNS = (
 )
 
 
-def write_skeletons(out: Path, start: int, count: int, people: list[Body], library=None, every: int = 500) -> int:
-    """Writes `count` motions from seed `start` to `out` (see the folder's README for the arrays). The file is replaced
+def write_skeletons(out: Path, seeds: list[int], people: list[Body], library=None, every: int = 500) -> int:
+    """Writes the motions of `seeds` to `out` (see the folder's README for the arrays). The file is replaced
     as a whole after every `every` motions, and seeds it already holds are kept. Gives the number of failed seeds."""
     store = _Store(out)
     failed = 0
-    for k, seed in enumerate(tqdm(range(start, start + count), unit="motion", smoothing=0.05)):
+    for k, seed in enumerate(tqdm(seeds, unit="motion", smoothing=0.05)):
         if seed in store.seeds:
             continue
         try:
