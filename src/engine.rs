@@ -114,6 +114,11 @@ impl Engine {
         &self.scoring.logits[..self.scoring.len * self.spec.classes.len()]
     }
 
+    /// What the encoder said of the last step's first picture, f32 `[P, F]`.
+    pub fn people(&self) -> &[f32] {
+        &self.encoding.people[..self.spec.people * self.spec.person_len]
+    }
+
     /// A disarmed camera is watched but decides nothing. One that is armed again judges afresh: a danger that is still
     /// going on, of which nobody was told, is news.
     pub fn arm(&mut self, camera: usize, armed: bool) {

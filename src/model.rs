@@ -19,8 +19,8 @@ pub struct Loaded {
     pub active: String,
     /// A provider that was wished for before it refused.
     pub refused: bool,
-    /// Greatest difference from the manifest's probe logits.
-    pub deviation: f32,
+    /// How near it came to what the manifest promises of the probe clip.
+    pub agreement: probe::Agreement,
 }
 
 /// Loads the configured bundle for `cameras` cameras and lets it pass its probe.
@@ -29,8 +29,8 @@ pub fn load(config: &Config, cameras: usize) -> Result<Loaded, ClassifierError> 
     let batch = batch_size(&bundle.spec, cameras, config.model.memory_budget_mb);
     let Running { classifier, provider, active, refused } = running(&bundle, config, batch)?;
     let mut engine = Engine::new(classifier, cameras.max(1), batch, &config.policy);
-    let deviation = probe::run(&mut engine, &bundle.manifest.probe, &config.policy)?;
-    Ok(Loaded { engine, bundle, provider, active, refused, deviation })
+    let agreement = probe::run(&mut engine, &bundle.manifest.probe, &config.policy)?;
+    Ok(Loaded { engine, bundle, provider, active, refused, agreement })
 }
 
 /// A classifier, and what is known of where it runs.

@@ -55,8 +55,20 @@ fn the_shipped_bundle_answers_as_it_did_when_it_was_made() {
     let (bundle, classifier) = load(1);
     let policy = PolicyConfig::default();
     let mut engine = Engine::new(Box::new(classifier), 1, 1, &policy);
-    let furthest = probe::run(&mut engine, &bundle.manifest.probe, &policy).unwrap();
-    assert!(furthest <= bundle.manifest.probe.tolerance);
+    let found = probe::run(&mut engine, &bundle.manifest.probe, &policy).unwrap();
+    assert!(found.logits <= 1e-3, "the same runtime on the same kind of machine: {found:?}");
+    assert!(found.person.is_some_and(|apart| apart <= 1e-3), "{found:?}");
+}
+
+#[test]
+fn an_encoder_that_no_longer_finds_the_drawn_person_is_refused() {
+    let (mut bundle, classifier) = load(1);
+    let person = bundle.manifest.probe.person.as_mut().unwrap();
+    person.row[..51].rotate_left(18); // every joint is promised where another one is
+    let policy = PolicyConfig::default();
+    let mut engine = Engine::new(Box::new(classifier), 1, 1, &policy);
+    let error = probe::run(&mut engine, &bundle.manifest.probe, &policy).unwrap_err().to_string();
+    assert!(error.contains("the person drawn in the probe clip"), "{error}");
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
     python bundle.py --lab LAB --out ../bundle
 
-Reads `LAB/slim.pt` and `LAB/encoder.pt` (what ships lies between), `LAB/head.pt` and `LAB/choice.json` (temperature, policy,
-calibration method, scores); the last two may be missing, so that a bundle of the right shape can be made before anything is
-trained well.
+Reads `LAB/grown.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two may be
+missing, so that a bundle of the right shape can be made before anything is trained well.
 """
 
 import argparse
@@ -22,7 +21,6 @@ import export
 import probe
 from frames import Cache, letterbox
 from nets import encoder
-from nets.blend import between
 from nets.head import Head, restore
 from quantise import quantise
 from stream import Bundle
@@ -75,7 +73,7 @@ def manifest(folder, choice, data):
         "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0},
         "tracker": config.TRACKER, **parts,
         "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY),
-        "probe": {"ticks": config.TICKS, "tolerance": 0.05, "logits": [0.0] * len(config.CLASSES)},
+        "probe": {},
         "provenance": {"commit": "unreleased", "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data,
                        "scores": choice.get("scores", {})}}
 
@@ -94,15 +92,15 @@ def build(lab, out, data, keep_encoder=False):
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
-        pose = encoder.load(lab / "encoder.pt")
-        pose.load_state_dict(between(encoder.load(lab / "slim.pt").state_dict(), pose.state_dict()))
-        export.encoder(pose, lab / "encoder_fp32.onnx")
+        export.encoder(encoder.load(lab / "grown.pt"), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
     export.head(head, new / "head.onnx")
     about = manifest(new, choice, data)
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     made = Bundle(new)
-    about["probe"]["logits"] = [round(float(x), 5) for x in probe.logits(about, made.encode, made.logits)]
+    about["probe"] = probe.facts(about, made.encode, made.logits)
+    if about["probe"]["person"]["row"][-1] < about["tracker"]["start_score"]:
+        raise SystemExit(f"the encoder does not find the person drawn in the probe: {about['probe']['person']['row'][-1]}")
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     card = lab / "CARD.md"
     (new / "CARD.md").write_text(card.read_text() if card.exists() else "# falld-pose: not measured yet\n")

@@ -15,6 +15,8 @@ from stream import Rings
 MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
             "people": {"max": config.PEOPLE}, "head": {"scene_row": False}}
 
+SHARES = {FALL: 0.4, CLIMB: 0.22, NORMAL: 0.38}  # of the windows, by the gravest thing that their clips show
+
 
 def follow(encoded):
     """The tracker over one encoded clip -> (people of each track (k,n,F), seen (k,n), scene (n,G), tick -> frame (n,))."""
@@ -57,6 +59,15 @@ class Encoded:
             if "boxes" in d:
                 labels = np.stack([self._who(person[k], seen[k], d["boxes"][frame], d["who"][frame]) for k in range(len(person))])
             self.clips.append((person, seen, scene, labels.astype(np.uint8)))
+        kinds = np.array([self._kind(labels) for _, _, _, labels in self.clips])
+        there = [np.flatnonzero(kinds == kind) for kind in SHARES]
+        share = np.array([share * bool(len(which)) for share, which in zip(SHARES.values(), there, strict=True)])
+        self.kinds, self.share = there, share / max(share.sum(), 1e-9)
+
+    @staticmethod
+    def _kind(labels):
+        """The gravest thing that a clip shows."""
+        return FALL if (labels == FALL).any() else CLIMB if (labels == CLIMB).any() else NORMAL
 
     @staticmethod
     def _who(person, seen, boxes, who):
@@ -82,7 +93,8 @@ class Encoded:
                "mask": np.zeros((n, t, 2), np.float32), "ticks": np.full((n, t), IGNORE, np.uint8)}
         seen_all, exist_all, soft = (np.zeros((n, t), bool) for _ in range(3))
         for i in range(n):
-            person, seen, scene, labels = self.clips[rng.integers(len(self.clips))]
+            kind = self.kinds[rng.choice(len(self.kinds), p=self.share)]
+            person, seen, scene, labels = self.clips[kind[rng.integers(len(kind))]]
             k, total = rng.integers(len(person)), seen.shape[1]
             down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
             up = np.flatnonzero(labels[k] == CLIMB)

@@ -1,7 +1,8 @@
 """Step `grow`: MobileNetV3's blocks into a trained slim network, without a change of what it says but for what least squares leaves.
 
-    python grow.py --lab LAB --start LAB/slim.pt --out LAB/grown.pt
+    python grow.py --lab LAB --out LAB/grown.pt
 
+The network it grows from lies half way between `LAB/slim.pt` and `LAB/encoder.pt` (`nets/blend.py`).
 Hard-swish of a large number is that number, so the channels before it are made `SHARP` times larger, and the projection is solved
 again to give the old stream. A gate begins open by the same 5/6 for every channel. So the training starts from a network that
 already sees, where one with random blocks would have to learn what a person is.
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 import config
 from bundle import calibration
 from nets import encoder
+from nets.blend import between
 from nets.mobilenet import MobileNetV3, hard_swish
 from prune import SLIM, choose, put, samples, solve
 
@@ -75,11 +77,12 @@ def grow(old, widths, pictures):
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--lab", type=Path, required=True)
-    args.add_argument("--start", type=Path, required=True)
     args.add_argument("--pictures", type=int, default=96)
     args.add_argument("--out", type=Path, required=True)
     args = args.parse_args()
-    net = grow(encoder.load(args.start), V3, calibration(args.lab, args.pictures, seed=config.SEED + 1))
+    old = encoder.load(args.lab / "encoder.pt")
+    old.load_state_dict(between(encoder.load(args.lab / "slim.pt").state_dict(), old.state_dict()))
+    net = grow(old, V3, calibration(args.lab, args.pictures, seed=config.SEED + 1))
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
     torch.save({"widths": V3, "net": net.state_dict(), "mean": net.state_dict()}, args.out)
 

@@ -102,7 +102,7 @@ class Motions:
                 k = self._pick(rng, self.falls)
                 freeze[i] = self.fall[k] - rng.choice([0.0, rng.uniform(0, 1.5)])
                 end[i] = freeze[i] + rng.uniform(-0.5, 6)
-            elif kind[i] < 0.56 and self.climbs:
+            elif kind[i] < 0.6 and self.climbs:
                 k = self._pick(rng, self.climbs)
                 end[i] = rng.uniform(0.5, seconds[k] + 0.5)
             else:                   # everyday, half of it just after the body came down

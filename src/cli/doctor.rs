@@ -125,12 +125,12 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
         Ok(loaded) => {
             let spec = &loaded.bundle.spec;
             let text = format!(
-                "{} {} ({}) on {}; probe off by {:.4}, loaded in {:.1} s",
+                "{} {} ({}) on {}; probe off by {}, loaded in {:.1} s",
                 spec.name,
                 spec.version,
                 spec.precision,
                 loaded.provider,
-                loaded.deviation,
+                loaded.agreement,
                 begun.elapsed().as_secs_f64()
             );
             // A wish that was refused is worth a look.

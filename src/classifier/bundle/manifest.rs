@@ -164,4 +164,15 @@ pub struct ProbeFacts {
     pub tolerance: f32,
     /// Logits after the last frame.
     pub logits: Vec<f32>,
+    /// The drawn person in the last frame; nothing if the encoder tells of no people.
+    pub person: Option<ProbePerson>,
+}
+
+/// Where a correct installation finds the person drawn in the probe clip.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ProbePerson {
+    /// Greatest distance allowed, as a share of the picture: of each corner of the box, and of the keypoints on average.
+    pub tolerance: f32,
+    /// The encoder's row, f32 `[F]`. Who is found with less than half its score is not found.
+    pub row: Vec<f32>,
 }

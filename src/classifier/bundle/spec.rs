@@ -129,6 +129,13 @@ pub(super) fn check(manifest: &Manifest, path: &Path) -> Result<Spec, Classifier
         .check()
         .map_err(|text| ClassifierError::Bundle(format!("{}: {text}. Install the bundle again.", path.display())))?;
     let shapes = shapes(manifest).map_err(|text| ClassifierError::Bundle(format!("{}: {text}", path.display())))?;
+    if let Some(person) = manifest.probe.person.as_ref().filter(|person| person.row.len() != shapes.person) {
+        return Err(wrong(
+            "probe.person.row",
+            &format!("{} numbers long", person.row.len()),
+            &format!("the encoder's rows have {}", shapes.person),
+        ));
+    }
     let mut digest = Sha256::new();
     digest.update(&manifest.encoder.sha256);
     digest.update(&manifest.head.sha256);
