@@ -3,9 +3,10 @@
     python grow.py --lab LAB --out LAB/grown.pt
 
 The network it grows from lies half way between `LAB/slim.pt` and `LAB/encoder.pt` (`nets/blend.py`).
+
 Hard-swish of a large number is that number, so the channels before it are made `SHARP` times larger, and the projection is solved
-again to give the old stream. A gate begins open by the same 5/6 for every channel. So the training starts from a network that
-already sees, where one with random blocks would have to learn what a person is.
+again to give the old stream. A gate begins open by the same 5/6 for every channel. So what comes out sees
+already, and training may go on from it, where one with random blocks would have to learn what a person is.
 """
 
 import argparse
