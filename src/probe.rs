@@ -12,6 +12,8 @@ use crate::frame::{Frame, Moment, Size};
 
 /// The drawing's own size; others are scaled to.
 const CANVAS: (i64, i64) = (256, 192);
+/// The distance of somebody who was not found: the whole picture.
+const NOWHERE: f32 = 1.0;
 
 /// How near the model came to what its manifest promises.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,9 +128,9 @@ pub fn run(engine: &mut Engine, facts: &ProbeFacts, policy: &PolicyConfig) -> Re
     if let (Some(apart), Some(promised)) = (person, &facts.person)
         && apart > promised.tolerance
     {
+        let said = if apart < NOWHERE { format!("found {apart:.3} of the picture away") } else { "not found".into() };
         return Err(disagreement(&format!(
-            "the person drawn in the probe clip was found {apart:.3} of the picture away from where the manifest \
-             promises, which allows {}",
+            "the person drawn in the probe clip was {said}, the manifest promises them within {} of their place",
             promised.tolerance
         )));
     }
@@ -142,7 +144,8 @@ fn disagreement(what: &str) -> ClassifierError {
     ))
 }
 
-/// Distance of the person found nearest to the promised one among `people` (f32 `[P, F]`) that are sure enough; 1 if none is.
+/// Distance of the person found nearest to the promised one among `people` (f32 `[P, F]`) that are sure enough;
+/// [`NOWHERE`] if none is.
 fn apart(promised: &ProbePerson, people: &[f32], spec: &Spec) -> f32 {
     let joints = 3 * spec.keypoints;
     people
@@ -154,5 +157,5 @@ fn apart(promised: &ProbePerson, people: &[f32], spec: &Spec) -> f32 {
             let way = (0..spec.keypoints).map(|joint| off(3 * joint).hypot(off(3 * joint + 1))).sum::<f32>();
             corner.max(way / spec.keypoints.max(1) as f32)
         })
-        .fold(1.0, f32::min)
+        .fold(NOWHERE, f32::min)
 }

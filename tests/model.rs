@@ -81,6 +81,16 @@ fn another_promise_than_the_models_answer_is_refused() {
     assert!(error.contains("falld doctor"), "{error}");
 }
 
+#[test]
+fn an_encoder_that_finds_nobody_in_the_probe_is_refused() {
+    let (mut bundle, classifier) = load(1);
+    *bundle.manifest.probe.person.as_mut().unwrap().row.last_mut().unwrap() = 9.0; // nobody is half as sure
+    let policy = PolicyConfig::default();
+    let mut engine = Engine::new(Box::new(classifier), 1, 1, &policy);
+    let error = probe::run(&mut engine, &bundle.manifest.probe, &policy).unwrap_err().to_string();
+    assert!(error.contains("the person drawn in the probe clip was not found"), "{error}");
+}
+
 /// The clip that both ways judge: the probe's, whose pictures all differ.
 fn clip(classifier: &OrtClassifier) -> Vec<Frame> {
     let spec = classifier.spec();

@@ -35,7 +35,7 @@ def people(net, x):
     return F.max_pool2d(torch.sigmoid(net(x)[1]["heat"]).amax(1, keepdim=True), 9, 1, 4)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def grow(old, widths, pictures):
     """A `MobileNetV3(widths)` that says what `old`, a `MoveNet` of the same streams, says of `pictures` u8 (n,H,W,3)."""
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()

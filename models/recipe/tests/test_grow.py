@@ -1,15 +1,18 @@
 """A slim network that grows MobileNetV3's blocks says what it said before."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 import config
+import export
 from grow import OPEN, V3, grow
 from nets import norm
 from nets.mobilenet import Squeeze, hard_swish, made
 from nets.movenet import MoveNet
 from prune import SLIM
+from quantise import quantise
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +21,8 @@ def pictures():
 
 
 @pytest.fixture(scope="module")
-def old():
-    torch.manual_seed(0)
-    net = MoveNet(SLIM).eval()
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-    return net
+def old(random_weights):
+    return random_weights(MoveNet(SLIM))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +59,16 @@ def test_its_normalisation_leaves_gates_alone(grown, pictures):
     assert not any(name.startswith("squeeze.") for name, m in normed.named_modules() if isinstance(m, norm.Normed))
     with torch.no_grad():
         assert torch.allclose(norm.fold(normed)(x)[1]["heat"], grown(x)[1]["heat"], atol=2e-3 * float(grown(x)[1]["heat"].abs().max()))
+
+
+def test_hard_swish_and_gates_are_integer_as_well(grown, pictures, tmp_path):
+    model = onnx.load(quantise(export.encoder(grown, tmp_path / "float.onnx"), tmp_path / "int8.onnx", pictures))
+    made_by = {name: node.op_type for node in model.graph.node for name in node.output}
+    pose = [node for node in model.graph.node if node.name.startswith("/pose/")]
+    assert "Pad" not in {node.op_type for node in pose}
+    products = [node for node in pose if node.op_type == "Mul" and "/heads" not in node.name]
+    within = [node for node in products if all(made_by.get(name) == "DequantizeLinear" for name in node.input)]
+    assert len(within) >= len(V3["squeeze"]) + 2 * (len(V3["blocks"]) - V3["hard"] + 1) + 1, "one a gate, two a block, one at the end"
 
 
 def test_widths_say_which_network():

@@ -10,13 +10,8 @@ from prune import V3
 
 
 @pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    net = MoveNet(V3).eval()
-    for m in net.modules():
-        if isinstance(m, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(m.weight)
-    return net
+def net(random_weights):
+    return random_weights(MoveNet(V3))
 
 
 @pytest.fixture(scope="module")
