@@ -7,6 +7,9 @@
 //! * A store that cannot be written (full or read-only disk) does not stop anybody: the event waits in memory, is
 //!   published from there, and is written as soon as the disk allows. `store_degraded` is 1 meanwhile. Only then does a
 //!   crash lose what waits, and a number may be given twice; the id never is.
+//! * A disk that is full or read-only already at the start does not stop anybody either: falld works without the file,
+//!   numbers jump by a million, and the file is opened as soon as the disk allows. What waited in it is
+//!   then published under new numbers.
 //! * A damaged file is moved aside as `<name>.corrupt-<time>`, what can be read of its outbox is taken over.
 //!
 //! The detector's thread writes events; a thread of this module writes receipts, retries, purges and checkpoints, so
@@ -75,9 +78,16 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Writer {
-    connection: Connection,
+    /// None while the disk has not let the file be opened.
+    file: Option<OpenFile>,
     last_seq: u64,
     memory: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    connection: Connection,
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -93,7 +103,6 @@ struct Shared {
     progress: AtomicU64,
     commits: AtomicU64,
     writer: Mutex<Writer>,
-    _lock: File,
 }
 
 /// The opened store. Dropping it stops its thread; events are safe at any moment.
@@ -106,11 +115,21 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store. Refuses with a mend what would mean that alerts are not durable.
+    /// Opens or creates the store. A full or read-only disk leaves it [`Recorder::degraded`] until the disk allows;
+    /// whatever else would mean that alerts are not durable is refused with a mend.
     pub fn open(config: &StoreConfig, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
-        let Opened { events, receipts, last_seq, lock } = open::open(&config.path)?;
-        let depth = database::depth(&events).map_err(|error| StoreError::sqlite(&config.path, &error))?;
+        let (opened, refusal) = match open::open(&config.path) {
+            Ok(opened) => (Some(opened), None),
+            Err(error) if error.is_disk() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         let (notices, receiver) = tokio_mpsc::unbounded_channel();
+        let (file, receipts, last_seq, depth) = match opened {
+            Some(Opened { events, receipts, last_seq, depth, lock }) => {
+                (Some(OpenFile { connection: events, _lock: lock }), Some(receipts), last_seq, depth)
+            }
+            None => (None, None, open::beyond(&config.path), 0),
+        };
         metrics.outbox_depth.set(depth);
         metrics.store_degraded.set(0);
         let shared = Arc::new(Shared {
@@ -124,9 +143,11 @@ impl Store {
             // Open is progress: loading a model before may have taken minutes.
             progress: AtomicU64::new(u64::try_from(clock.now().as_micros()).unwrap_or(u64::MAX)),
             commits: AtomicU64::new(0),
-            writer: Mutex::new(Writer { connection: events, last_seq, memory: VecDeque::new() }),
-            _lock: lock,
+            writer: Mutex::new(Writer { file, last_seq, memory: VecDeque::new() }),
         });
+        if let Some(refusal) = refusal {
+            shared.degraded_by(&refusal);
+        }
         let (requests, inbox) = mpsc::channel();
         let worker = worker::Worker::new(shared.clone(), receipts, config.keep_days);
         let thread = std::thread::Builder::new()
@@ -162,8 +183,10 @@ impl Store {
     pub fn limit_pages(&self, pages: Option<u32>) {
         let pages = pages.unwrap_or(1_073_741_823);
         let writer = self.shared.writer();
-        // The answer is the limit now in force, of no interest here.
-        let _limit = writer.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        if let Some(file) = &writer.file {
+            // The answer is the limit now in force, of no interest here.
+            let _limit = file.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        }
     }
 }
 
@@ -274,7 +297,8 @@ impl Shared {
 
     /// Writes what waits in memory and then `row`, all in one transaction.
     fn commit(&self, writer: &mut Writer, row: Option<&Row>) -> rusqlite::Result<()> {
-        let transaction = writer.connection.transaction()?;
+        let Some(file) = &mut writer.file else { return Err(rusqlite::Error::InvalidPath(self.path.clone())) };
+        let transaction = file.connection.transaction()?;
         for waiting in &writer.memory {
             database::insert(&transaction, &waiting.row, waiting.receipt.as_ref(), &self.process)?;
         }
@@ -311,7 +335,7 @@ impl Shared {
         self.metrics.outbox_depth.set(depth);
     }
 
-    fn degraded_by(&self, error: &rusqlite::Error) {
+    fn degraded_by(&self, error: &dyn std::fmt::Display) {
         if !self.degraded.swap(true, Ordering::Relaxed) {
             self.metrics.store_degraded.set(1);
             tracing::error!(

@@ -9,9 +9,12 @@ mod support {
 }
 
 use falld::frame::Clock;
+use falld::metrics::Metrics;
+use falld::store::{Context, Store};
 use std::path::Path;
+use std::sync::Arc;
 use support::broker::{Mosquitto, OPEN};
-use support::falld::{Falld, Subscriber, broker_at, firsts, store_in, texts, until};
+use support::falld::{Falld, Subscriber, broker_at, fall_now, firsts, store_in, texts, until};
 
 const EVENTS: &str = "falld/house/+/event";
 
@@ -74,8 +77,14 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Writes until nothing more goes in.
+fn fill(ballast: &Path) {
+    let mut filler = std::fs::File::create(ballast).unwrap();
+    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_real_disk_is_full_then_read_only() {
+async fn a_real_disk_becomes_full_and_recovers() {
     let Some(disk) = SmallDisk::new() else {
         println!("skipped: no right to mount a tmpfs here");
         return;
@@ -88,8 +97,7 @@ async fn a_real_disk_is_full_then_read_only() {
     falld.connected().await;
     let mut ids = vec![falld.fall("bed").0];
     let ballast = disk.0.path().join("ballast");
-    let mut filler = std::fs::File::create(&ballast).unwrap();
-    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
+    fill(&ballast);
     // What the log has already allocated fills up first.
     while falld.metrics.store_degraded.get() == 0 && ids.len() < 1000 {
         ids.push(falld.fall("bed").0);
@@ -97,24 +105,62 @@ async fn a_real_disk_is_full_then_read_only() {
     assert_eq!(falld.metrics.store_degraded.get(), 1);
     ids.extend((0..5).map(|_| falld.fall("bed").0));
     assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids), "published from memory");
-    drop(filler);
     std::fs::remove_file(&ballast).unwrap();
     until("the store has recovered", || falld.metrics.store_degraded.get() == 0).await;
     falld.delivered().await;
     falld.stop().await;
     assert_eq!(in_store(&store.path), (i64::try_from(ids.len()).unwrap(), 0));
+}
 
-    // A start on a full disk is refused in words, and so is one on a read-only disk.
-    let mut filler = std::fs::File::create(&ballast).unwrap();
-    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
-    let metrics = std::sync::Arc::new(falld::metrics::Metrics::new());
-    let refusal = falld::store::Store::open(&store, Clock::start(), metrics).unwrap_err().to_string();
-    assert!(refusal.contains("free space"), "{refusal}");
-    drop(filler);
-    std::fs::remove_file(&ballast).unwrap();
-    assert!(SmallDisk::mount("remount,ro", disk.0.path()));
-    let metrics = std::sync::Arc::new(falld::metrics::Metrics::new());
-    let refusal = falld::store::Store::open(&store, Clock::start(), metrics).unwrap_err().to_string();
-    assert!(refusal.contains("read-only") || refusal.contains("Read-only"), "{refusal}");
-    assert!(refusal.contains("Mount") && falld::store::Store::check(&store).is_err(), "{refusal}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: no right to mount a tmpfs here");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let store = store_in(disk.0.path());
+    let early = {
+        // The power fails before anybody hears of this one.
+        let clock = Clock::start();
+        let store = Store::open(&store, clock, Arc::new(Metrics::new())).unwrap();
+        let event = fall_now(&clock, "bed");
+        assert!(store.recorder().append(&event, &Context::default()).durable);
+        event.id
+    };
+    let (mut waiting, mut last) = (Some(early), 0);
+    for obstacle in ["full", "read-only"] {
+        let ballast = disk.0.path().join("ballast");
+        if obstacle == "full" {
+            fill(&ballast);
+        } else {
+            assert!(SmallDisk::mount("remount,ro", disk.0.path()));
+        }
+        let mend = Store::check(&store).unwrap_err().to_string();
+        assert!(mend.contains("space") || mend.contains("Mount the file system writable"), "{mend}");
+        let falld = Falld::start(&store, broker_at(mosquitto.port));
+        falld.connected().await;
+        assert_eq!(falld.metrics.store_degraded.get(), 1, "{obstacle}");
+        let (id, stored) = falld.fall("bed");
+        assert!(!stored.durable && stored.seq > 1_000_000 + last, "{obstacle}: {stored:?}");
+        assert_eq!(firsts(&subscriber.ids(&[id]).await), texts(&[id]), "published from memory, {obstacle}");
+        if obstacle == "full" {
+            std::fs::remove_file(&ballast).unwrap();
+        } else {
+            assert!(SmallDisk::mount("remount,rw", disk.0.path()));
+        }
+        until("the store has its file", || falld.metrics.store_degraded.get() == 0).await;
+        if let Some(early) = waiting.take() {
+            assert_eq!(firsts(&subscriber.ids(&[early]).await), texts(&[early]), "what waited in the file comes");
+        }
+        let (id, later) = falld.fall("bed");
+        assert!(later.durable && later.seq > stored.seq, "{obstacle}: {later:?}");
+        assert_eq!(firsts(&subscriber.ids(&[id]).await), texts(&[id]));
+        last = later.seq;
+        falld.delivered().await;
+        falld.stop().await;
+    }
+    assert_eq!(in_store(&store.path), (5, 0), "all of it is in the history");
 }

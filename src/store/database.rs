@@ -175,6 +175,16 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
     rows
 }
 
+/// Gives an undelivered event another number.
+pub(crate) fn renumber(connection: &Connection, row: &Row, to: u64) -> Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute("DELETE FROM outbox WHERE seq = ?1", [signed(row.seq)])?;
+    transaction.execute("UPDATE events SET seq = ?2 WHERE seq = ?1", [signed(row.seq), signed(to)])?;
+    transaction.execute("INSERT INTO outbox (seq, camera) VALUES (?1, ?2)", params![signed(to), row.camera])?;
+    skip_to(&transaction, to)?;
+    transaction.commit()
+}
+
 /// Cameras with undelivered events.
 pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
     connection.prepare("SELECT DISTINCT camera FROM outbox ORDER BY camera")?.query_map([], |row| row.get(0))?.collect()

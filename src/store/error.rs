@@ -55,6 +55,7 @@ pub enum StoreError {
 
 const FREE: &str = "Free space on that file system";
 const FULL: &str = "That file system is full: free space on it";
+const MOUNT: &str = "Mount the file system writable, or set store.path to one that is";
 const CLOSE: &str = "Close the program that holds it";
 
 impl StoreError {
@@ -62,7 +63,7 @@ impl StoreError {
         use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
         let mend = match error.kind() {
             PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
-            ReadOnlyFilesystem => "Mount the file system writable, or set store.path to one that is",
+            ReadOnlyFilesystem => MOUNT,
             StorageFull => FREE,
             _ => "Set store.path to a file in a folder that falld can write",
         };
@@ -71,6 +72,7 @@ impl StoreError {
 
     pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let mend = match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if is_read_only(path) => MOUNT,
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 "Let falld's user write the file and its folder, on a file system that is mounted writable"
             }
@@ -86,11 +88,15 @@ impl StoreError {
         Self::Sqlite { path: path.into(), error: error.to_string(), mend }
     }
 
-    /// True for what may pass by itself or is mended without touching falld: a full disk, another program's lock. Then
-    /// a later start may work.
+    /// True if the disk is full or read-only: nobody's mistake, and no reason to leave a house unwatched.
+    pub(crate) fn is_disk(&self) -> bool {
+        matches!(self, Self::Folder { mend, .. } | Self::Sqlite { mend, .. } if [FREE, FULL, MOUNT].contains(mend))
+    }
+
+    /// True for what passes by itself: another program's lock. Then a later start may work.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Folder { mend, .. } | Self::Sqlite { mend, .. } => [FREE, FULL, CLOSE].contains(mend),
+            Self::Folder { mend, .. } | Self::Sqlite { mend, .. } => *mend == CLOSE,
             Self::InUse { .. } => true,
             Self::Damaged { .. } | Self::Newer { .. } => false,
         }
@@ -105,4 +111,11 @@ impl StoreError {
 fn is_full(path: &Path) -> bool {
     // One page is what the smallest write takes.
     rustix::fs::statvfs(path).is_ok_and(|facts| facts.f_bavail * facts.f_frsize < 4096)
+}
+
+/// True if the file system that holds `path`, or its folder, is mounted read-only.
+fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    let facts = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(folder));
+    facts.is_ok_and(|facts| facts.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }

@@ -6,8 +6,12 @@ use crate::store::row::{Row, unix_us};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// How far numbers jump where the last one is not known for sure.
+const LEAP: u64 = 1_000_000;
 
 /// An opened store: one connection for events, one for receipts, and the lock that keeps a second falld out.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(crate) struct Opened {
     pub(crate) events: Connection,
     pub(crate) receipts: Connection,
     pub(crate) last_seq: u64,
+    /// Events that wait.
+    pub(crate) depth: i64,
     pub(crate) lock: File,
 }
 
@@ -34,7 +40,22 @@ pub(crate) fn open(path: &Path) -> Result<Opened, StoreError> {
     let receipts = Connection::open(path).map_err(fault)?;
     database::prepare(&receipts, Sync::Normal).map_err(fault)?;
     let last_seq = database::last_seq(&events).map_err(fault)?;
-    Ok(Opened { events, receipts, last_seq, lock })
+    let depth = database::depth(&events).map_err(fault)?;
+    Ok(Opened { events, receipts, last_seq, depth, lock })
+}
+
+/// A number above every one in the file at `path`, which cannot be opened now. What is read is the file alone, which works
+/// on any disk; the write-ahead log beside it holds far fewer events than the leap.
+pub(crate) fn beyond(path: &Path) -> u64 {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let name = path.as_os_str().as_bytes().iter();
+    let name: String =
+        name.map(|&byte| if safe(byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let known = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+        .and_then(|file| database::last_seq(&file))
+        .unwrap_or(0);
+    known + LEAP
 }
 
 /// Looks whether the store could be opened and written, without leaving anything behind. Safe beside a running falld.

@@ -1,8 +1,9 @@
 //! The store's own thread: receipts, reads, retries, retention and checkpoints, away from alerts and from tokio.
 
-use crate::store::database;
+use crate::store::open::{self, Opened};
 use crate::store::row::{Receipt, unix_us};
 use crate::store::{Notice, Shared};
+use crate::store::{OpenFile, database};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    connection: Connection,
+    /// None while the disk has not let the file be opened.
+    connection: Option<Connection>,
     keep_days: u32,
     receipts: VecDeque<Receipt>,
     purged: Option<Instant>,
@@ -36,7 +38,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, keep_days: u32) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Option<Connection>, keep_days: u32) -> Self {
         Self { shared, connection, keep_days, receipts: VecDeque::new(), purged: None, retried: None }
     }
 
@@ -80,8 +82,8 @@ impl Worker {
 
     fn survey(&self) {
         let writer = self.shared.writer();
-        let mut cameras = match database::waiting_cameras(&self.connection) {
-            Ok(cameras) => cameras,
+        let mut cameras = match self.connection.as_ref().map(database::waiting_cameras).transpose() {
+            Ok(cameras) => cameras.unwrap_or_default(),
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be read");
                 Vec::new()
@@ -99,7 +101,8 @@ impl Worker {
     fn load(&self, camera: String, after: u64, limit: usize) {
         let writer = self.shared.writer();
         let damaged = |seq| tracing::error!(seq, "an event in the outbox cannot be understood and is left there");
-        let loaded = database::undelivered(&self.connection, &camera, after, limit, &self.shared.process, damaged);
+        let read = |file| database::undelivered(file, &camera, after, limit, &self.shared.process, damaged);
+        let loaded = self.connection.as_ref().map_or(Ok(Vec::new()), read);
         let mut complete = true;
         let mut rows: Vec<_> = match loaded {
             Ok(rows) => {
@@ -144,7 +147,9 @@ impl Worker {
             }
             transaction.commit()
         };
-        match write(&mut self.connection) {
+        // Without a file they wait for one.
+        let Some(connection) = &mut self.connection else { return };
+        match write(connection) {
             Ok(()) => self.receipts.clear(),
             // They stay here and are tried again; after a crash the broker would see duplicates, with the same ids.
             Err(error) => self.shared.degraded_by(&error),
@@ -154,19 +159,48 @@ impl Worker {
     }
 
     fn retry(&mut self) {
+        if self.connection.is_none() {
+            self.reopen();
+        }
         let mut writer = self.shared.writer();
         if self.shared.commit(&mut writer, None).is_ok() && self.receipts.is_empty() {
             self.shared.recovered();
         }
     }
 
+    /// The disk refused the file at the start: perhaps not any more.
+    fn reopen(&mut self) {
+        let Opened { events, receipts, last_seq, depth, lock } = match open::open(&self.shared.path) {
+            Ok(opened) => opened,
+            Err(error) => return tracing::debug!(%error, "the store is still without its file"),
+        };
+        let mut writer = self.shared.writer();
+        writer.last_seq = writer.last_seq.max(last_seq);
+        self.shared.depth(depth);
+        // Whoever published from memory meanwhile would take smaller numbers for old ones.
+        for mut row in database::salvage(&events) {
+            let seq = writer.last_seq + 1;
+            if let Err(error) = database::renumber(&events, &row, seq) {
+                tracing::error!(seq = row.seq, %error, "an event of an earlier run waits for the next start");
+                continue;
+            }
+            (writer.last_seq, row.seq) = (seq, seq);
+            self.tell(Notice::Stored(Arc::new(row)));
+        }
+        writer.file = Some(OpenFile { connection: events, _lock: lock });
+        self.connection = Some(receipts);
+        // The jump of the numbers must be in the file itself, where a start on a full disk looks for it.
+        self.shared.commits.store(CHECKPOINT_AFTER, Ordering::Relaxed);
+    }
+
     fn checkpoint(&self) {
+        let Some(connection) = &self.connection else { return };
         if self.shared.commits.load(Ordering::Relaxed) < CHECKPOINT_AFTER {
             return;
         }
         self.shared.commits.store(0, Ordering::Relaxed);
         // Passive: waits for nobody and makes nobody wait. What it could not do, the next one does.
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             tracing::debug!(%error, "checkpoint put off");
         }
     }
@@ -177,8 +211,9 @@ impl Worker {
         }
         let keep_us = i64::from(self.keep_days).saturating_mul(86_400_000_000);
         let before = unix_us(self.shared.clock.wall(self.shared.clock.now())).saturating_sub(keep_us);
+        let Some(connection) = &self.connection else { return };
         let _writer = self.shared.writer();
-        match database::purge(&self.connection, before) {
+        match database::purge(connection, before) {
             // A full batch: there may be more, so the next tick goes on.
             Ok(500) => {}
             Ok(_) => self.purged = Some(Instant::now()),

@@ -55,6 +55,18 @@ pub struct Falld {
     context: Context,
 }
 
+/// A fall that `camera` sees now.
+pub fn fall_now(clock: &Clock, camera: &str) -> Event {
+    let now = clock.now();
+    let id = Uuid::now_v7();
+    let ledger = Ledger {
+        captured: now.saturating_sub(Duration::from_millis(6)),
+        scored: now.saturating_sub(Duration::from_millis(1)),
+        decided: now,
+    };
+    Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 0.93, ledger }
+}
+
 impl Falld {
     pub fn start(store: &StoreConfig, mqtt: MqttConfig) -> Self {
         Self::start_with(store, mqtt, quick(), Clock::start())
@@ -90,23 +102,8 @@ impl Falld {
 
     /// Decides a fall seen by `camera` now.
     pub fn fall(&self, camera: &str) -> (Uuid, Stored) {
-        let now = self.clock.now();
-        let id = Uuid::now_v7();
-        let ledger = Ledger {
-            captured: now.saturating_sub(Duration::from_millis(6)),
-            scored: now.saturating_sub(Duration::from_millis(1)),
-            decided: now,
-        };
-        let event = Event {
-            id,
-            incident: id,
-            camera: camera.into(),
-            event: EventType::Fall,
-            class: Class::Fall,
-            score: 0.93,
-            ledger,
-        };
-        (id, self.recorder.append(&event, &self.context))
+        let event = fall_now(&self.clock, camera);
+        (event.id, self.recorder.append(&event, &self.context))
     }
 
     pub async fn connected(&self) {
