@@ -72,7 +72,7 @@ async fn transitions_are_logged_once_each() {
     // Away for several attempts, which is one loss.
     road.set(Mode::Closed);
     until("the loss is noticed", || falld.metrics.broker_connected.get() == 0).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    until("three attempts have failed", || road.turned_away() >= 3).await;
     road.set(Mode::Pass);
     falld.connected().await;
     assert_eq!((under(journal::BROKER_CONNECTED).len(), under(journal::BROKER_LOST).len()), (2, 1));

@@ -28,6 +28,8 @@ struct Shared {
     mode: AtomicU8,
     /// Events that passed towards the broker.
     publishes: AtomicUsize,
+    /// Connections that were closed at once.
+    turned_away: AtomicUsize,
     cut: Notify,
 }
 
@@ -72,6 +74,11 @@ impl Proxy {
     pub fn publishes(&self) -> usize {
         self.shared.publishes.load(Ordering::SeqCst)
     }
+
+    /// Connections that were closed at once.
+    pub fn turned_away(&self) -> usize {
+        self.shared.turned_away.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Proxy {
@@ -82,6 +89,7 @@ impl Drop for Proxy {
 
 async fn carry(near: TcpStream, target: u16, shared: Arc<Shared>) {
     if shared.mode.load(Ordering::SeqCst) == Mode::Closed as u8 {
+        shared.turned_away.fetch_add(1, Ordering::SeqCst);
         return;
     }
     let Ok(far) = TcpStream::connect(("127.0.0.1", target)).await else { return };
