@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 
 import config
-from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, early, judge
+from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, early, judge, spells
 from stream import Rings
 
 MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
             "people": {"max": config.PEOPLE}, "head": {"scene_row": False}}
+
+PACE = 0.05        # spread of the logarithm of how much faster or slower a window is shown
+MOVED = 0.4        # share of windows shown elsewhere in the picture
+EDGE = 0.02        # of the picture: who comes nearer to an edge may be cut by it
+JITTER = 0.012     # of a box's diagonal, at most, that joints and edges are shaken
 
 SHARES = {FALL: 0.4, CLIMB: 0.22, NORMAL: 0.38}  # of the windows, by the gravest thing that their clips show
 
@@ -107,10 +112,10 @@ class Encoded:
             freeze = total
             if len(down) and down[0] > 5 and rng.random() < 0.25:   # a twin: the footage before the fall, then frozen
                 freeze, end = down[0], down[0] + int(rng.integers(0, 80))
-            at = np.arange(end - t, end)
+            at = np.round(end - 1 - np.arange(t - 1, -1, -1) * np.exp(rng.normal(0, PACE))).astype(int)
             exist = (at >= 0) & (np.arange(t) >= (rng.integers(0, t - 12) if rng.random() < 0.15 else 0))
             source = np.clip(at, 0, min(total, freeze) - 1)
-            use = exist & seen[k][source]
+            use = exist & seen[k][source] & ~spells(rng, np.full((1, t), rng.choice([0.0, 0.0, 0.04])), 5)[0]
             out["person"][i] = person[k][source] * use[:, None]
             s = scene[source].copy()
             s[at >= freeze, : config.SCENE // 2] = 0
@@ -123,11 +128,48 @@ class Encoded:
         out["person"][flip] = mirror(out["person"][flip], out["mask"][flip, :, 1:])
         grid = out["scene"][flip].reshape(-1, t, 2, *config.GRID)[..., ::-1]
         out["scene"][flip] = grid.reshape(-1, t, config.SCENE)
-        out["scene"] *= (rng.random((n, 1, 1)) < 0.8)
+        moved = rng.random(n) < MOVED
+        out["person"][moved] = elsewhere(rng, out["person"][moved], seen_all[moved])
+        out["person"] = blur(rng, out["person"], seen_all)
+        out["scene"] *= (rng.random((n, 1, 1)) < 0.8) & ~moved[:, None, None]  # the grid does not move along
         out["ticks"] = judge(out["ticks"], seen_all, ~exist_all)
         out["ticks"][soft] = IGNORE
         out["label"] = out["ticks"][:, -1]
         return out
+
+
+def elsewhere(rng, person, seen):
+    """Rows (n,t,F) as if the person were nearer or farther, and in another place of the picture; where nobody is cut by an
+    edge, and nobody will be."""
+    n, out = len(person), person.copy()
+    low = np.where(seen[..., None], person[..., 51:53], 1).min(1)
+    high = np.where(seen[..., None], person[..., 53:55], 0).max(1)
+    whole = ((low > EDGE) & (high < 1 - EDGE) & (low < high)).all(1)
+    room = (1 - 2 * EDGE) / np.maximum(high - low, 1e-6)
+    zoom = np.minimum(np.exp(rng.normal(0, 0.25, (n, 1)) + rng.normal(0, 0.04, (n, 2))), room)
+    at = EDGE + rng.random((n, 2)) * np.maximum(1 - 2 * EDGE - zoom * (high - low), 0)
+    near = low + np.clip(at - low, -0.2, 0.2)  # not far, for cameras see the floor at their picture's lower edge
+    near = np.clip(near, EDGE, np.maximum(1 - EDGE - zoom * (high - low), EDGE))
+    shift = near - zoom * low
+    joints = person[..., :51].reshape(*person.shape[:-1], 17, 3)
+    moved = joints.copy()
+    moved[..., :2] = joints[..., :2] * zoom[:, None, None] + shift[:, None, None]
+    boxes = person[..., 51:55] * np.tile(zoom, 2)[:, None] + np.tile(shift, 2)[:, None]
+    out[whole, :, :51], out[whole, :, 51:55] = moved.reshape(*person.shape[:-1], 51)[whole], boxes[whole]
+    return out * seen[..., None]
+
+
+def blur(rng, person, seen):
+    """Rows (n,t,F) with a little more of the encoder's own unsteadiness."""
+    n, t = person.shape[:2]
+    size = np.linalg.norm((person[..., 53:55] - person[..., 51:53]), axis=-1) * rng.uniform(0, JITTER, (n, 1))
+    joints = person[..., :51].reshape(n, t, 17, 3).copy()
+    joints[..., :2] += size[..., None, None] * rng.standard_normal((n, t, 17, 2), np.float32)
+    joints[..., 2] *= np.exp(rng.normal(0, 0.15, (n, 1, 1)))
+    out = person.copy()
+    out[..., :51] = joints.reshape(n, t, 51)
+    out[..., 51:55] += size[..., None] * rng.standard_normal((n, t, 4), np.float32)
+    return out * seen[..., None]
 
 
 def mirror(person, seen):

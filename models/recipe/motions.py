@@ -141,6 +141,8 @@ class Motions:
         seen &= ~before
         late = rng.random(n) < 0.06                                    # the tracker met this person only now
         seen &= ~(late[:, None] & (np.arange(T)[None] < rng.integers(0, T, n)[:, None]))
+        calm = np.isnan(self.fall[track]) & (rng.random(n) < 0.3)      # crouching on a sofa, behind a rail: lost for a while
+        seen &= ~spells(rng, calm[:, None] * np.where(ticks == CLIMB, 0.4, 0.1), 12)
         gone = rng.random(n) < 0.05                                    # and lost it again
         seen &= ~(gone[:, None] & (np.arange(T)[None] > rng.integers(20, T, n)[:, None]))
         ticks = np.where(self.early[rows] & (when < freeze[:, None]), IGNORE, judge(ticks, seen, before)).astype(np.uint8)
@@ -161,7 +163,8 @@ def early(labels, share=0.0):
 
 
 def judge(ticks, seen, before):
-    """Labels of the ticks given what can be seen: a fall that was not seen is unknown, not normal and not a fall."""
+    """Labels of the ticks given what can be seen: a fall that was not seen is unknown, not normal and not a fall; so is a
+    climb of somebody who was not seen on the floor before, for joints alone do not tell who stands from who stands on a chair."""
     ticks = ticks.copy()
     down = (ticks == FALL) | (ticks == FALLEN)
     order = np.arange(ticks.shape[1])[None]
@@ -172,7 +175,8 @@ def judge(ticks, seen, before):
     ticks[down & ~known] = IGNORE
     nobody = np.cumsum(seen, 1) == 0
     ticks[nobody & down] = IGNORE
-    ticks[nobody & (ticks == CLIMB)] = IGNORE
+    floor = np.cumsum((ticks == NORMAL) & seen, 1)
+    ticks[(ticks == CLIMB) & (floor < 3)] = IGNORE
     ticks[before] = IGNORE
     return ticks
 

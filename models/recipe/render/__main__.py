@@ -4,8 +4,11 @@ import argparse
 import os
 from pathlib import Path
 
+from truth import part
+
 from .body import pool
 from .mocap import Library
+from .spec import make_spec
 
 _RECIPE = Path(__file__).resolve().parents[1]
 
@@ -18,6 +21,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=100, help="number of seeds")
     parser.add_argument("--slots", default="01234", help="of each five seeds only these: 2 and 3 are mostly climbs and their twins")
+    parser.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
     parser.add_argument(
         "--data",
         type=Path,
@@ -30,6 +34,8 @@ def main() -> None:
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
     people, library = pool(cache), Library(args.data / "mocap", cache)
     seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
+    if args.train:
+        seeds = [seed for seed in seeds if part(make_spec(seed, people)) == "train"]
     if args.skeletons:
         from .skeletons import write_skeletons
 
