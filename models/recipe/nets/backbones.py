@@ -95,7 +95,7 @@ class ShuffleNet(nn.Module):
         self.fpn, self.heads = Fpn([24, 116, 232, 1024]), Heads()
         for module in self.modules():
             if isinstance(module, Same):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
     def forward(self, x):

@@ -11,7 +11,7 @@ import torch
 import config
 import export
 import short_training
-from encoder_candidates import join
+from encoder_candidates import join, settle
 from encoder_trial import cells, cost
 from nets import backbones
 from nets.backbones import Inverted, ShuffleNet, load, published
@@ -38,6 +38,14 @@ def test_a_backbone_reads_four_strides_and_says_what_the_pose_network_says(name)
         features, maps = net(torch.zeros(1, 3, config.HEIGHT, config.WIDTH))
     assert sorted(sizes) == [4, 8, 16, 32]
     assert features.shape == (1, 24, 48, 64) and {name: m.shape[1] for name, m in maps.items()} == HEADS
+
+
+def test_every_channel_of_an_untrained_backbone_speaks(pictures):
+    net, read = settle(ShuffleNet(), pictures), []
+    net.last.register_forward_hook(lambda m, enter, out: read.append(out))
+    with torch.inference_mode():
+        net(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+    assert torch.allclose(read[0].std((0, 2, 3)), torch.ones(1024), atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["small", "shuffle"])
