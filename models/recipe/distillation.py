@@ -18,7 +18,8 @@ def main():
     def start():
         return encoder.load(args.lab / "slim.pt")
 
-    rows = [trial.row("pruned MoveNet", start), trial.row("maps alone", start, terms=MAPS), trial.row("known people alone", start, terms=MAPS, teacher=False)]
+    rows = [trial.row("pruned MoveNet", start), trial.row("maps alone", start, terms=MAPS),
+            trial.row("known people alone", start, terms=MAPS, teacher=False)]
     write(trial, "distillation", rows)
 
 

@@ -64,8 +64,9 @@ class Trial:
         self.held_out = HeldOut(args.lab / "short" / "held_out.npz", self.teacher, clean)
 
     def batches(self, teacher=True):
-        kind = "taught" if teacher else "known"
-        return Batches(self.folder / kind, self.args.steps, self.args.batch, self.teacher if teacher else None, self.args.lab / "cache", self.args.data / "rooms")
+        folder = self.folder / ("taught" if teacher else "known")
+        return Batches(folder, self.args.steps, self.args.batch, self.teacher if teacher else None, self.args.lab / "cache",
+                       self.args.data / "rooms")
 
     def seen(self, path):
         """Of the people in filmed and in rendered frames: found, how many there are; mean joint distance of the filmed."""
@@ -122,8 +123,9 @@ def cells(row, ms):
     return {"name": row["name"], "parameters": f"{row['parameters'] / 1e6:.2f}", "products": round(row["products"] / 1e6),
             "mb": pair((b / 1e6 for b in row["bytes"]), ".2f"), "ms": pair(ms, ".1f"), "seconds": round(row["seconds"]) if learnt else None,
             "loss": f"{losses['before'][0]:.2f}" + f" → {losses['after'][0]:.2f}" * learnt, "maps": f"{losses['after'][1]:.2f}",
-            "before": pair((found / n for found, n in (before["real"], before["rendered"])), ".3f"), "real": f"{share(*fp32['real'])} / {int8['real'][0] / int8['real'][1]:.3f}",
-            "apart": pair((fp32["apart"], int8["apart"]), ".3f"), "rendered": f"{share(*fp32['rendered'])} / {int8['rendered'][0] / int8['rendered'][1]:.3f}"}
+            "before": pair((found / n for found, n in (before["real"], before["rendered"])), ".3f"),
+            "apart": pair((fp32["apart"], int8["apart"]), ".3f"),
+            **{kind: f"{share(*fp32[kind])} / {int8[kind][0] / int8[kind][1]:.3f}" for kind in ("real", "rendered")}}
 
 
 def write(trial, name, rows):

@@ -20,7 +20,8 @@ def scaled(widths, share):
     def some(width, most):
         return min(most, max(8, 8 * round(share * width / 8)))
 
-    blocks = [[some(expanded, full[0]), some(out, full[1]), stride] for (expanded, out, stride), full in zip(widths["blocks"], FULL["blocks"], strict=True)]
+    pairs = zip(widths["blocks"], FULL["blocks"], strict=True)
+    blocks = [[some(expanded, most[0]), some(out, most[1]), stride] for (expanded, out, stride), most in pairs]
     return {**widths, **{name: some(widths[name], FULL[name]) for name in ("stem", "first", "last")}, "blocks": blocks}
 
 
