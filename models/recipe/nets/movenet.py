@@ -21,11 +21,13 @@ FULL = {"stem": 48, "first": 24, "last": 1280, "taps": [2, 5, 9], "blocks": [
 
 
 class Same(nn.Conv2d):
-    """3x3 or 1x1 convolution with TensorFlow's SAME padding for even sizes: stride 2 pads below and right only."""
+    """Convolution of odd kernel with TensorFlow's SAME padding for even sizes: stride 2 pads one row and column less, at the
+    top and left."""
 
     def forward(self, x):
         if self.stride[0] == 2:
-            x = F.pad(x, (0, 1, 0, 1))
+            after = self.kernel_size[0] // 2
+            x = F.pad(x, (after - 1, after, after - 1, after))
             if self.groups > 1 and torch.is_autocast_enabled("cpu"):  # oneDNN's gradient of it is 2 to 15 times slower in bfloat16
                 with torch.autocast("cpu", enabled=False):
                     return F.conv2d(x.float(), self.weight, self.bias, 2, 0, 1, self.groups)
