@@ -131,8 +131,9 @@ class Motions:
         before = (when < 0) & (rng.random(n) < 0.5)[:, None]           # the camera came up later
         short = np.where(rng.random(n) < 0.2, rng.integers(0, T - config.MIN_TICKS, n), 0)
         before |= np.arange(T)[None] < short[:, None]
-        sudden = (rng.random(n) < 0.25) & np.isinf(freeze)             # the clip begins just before the fall
-        before |= (when < (self.fall[track] - rng.uniform(0.1, 1.2, n))[:, None]) & sudden[:, None]
+        sudden = (rng.random(n) < 0.25) & np.isinf(freeze)             # the clip begins just before the body comes down
+        onset = np.where(np.isnan(self.fall[track]), self.drop[track] - 0.5, self.fall[track])  # by a fall, or as a squat does
+        before |= (when < (onset - rng.uniform(0.1, 1.2, n))[:, None]) & sudden[:, None]
         mirror = rng.random(n) < 0.5
         joints[mirror] = joints[mirror][:, :, list(config.FLIP)] * np.array([-1, 1, 1], np.float32)
         seen3d = joints.copy()
