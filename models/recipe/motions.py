@@ -14,6 +14,7 @@ import config
 T, J = config.TICKS, config.JOINTS
 NORMAL, FALL, FALLEN, CLIMB = range(4)
 IGNORE = 255
+HARD = ("bow", "kneel", "squat", "sit-floor", "lie-floor", "lie-bed")  # drawn three times as often as other everyday movements
 # usual joint scores of the encoder against their mean, on real frames
 SURE = np.array([0.9] * 5 + [1.2] * 2 + [0.9] * 2 + [0.72] * 2 + [1.28] * 2 + [1.03] * 2 + [1.03] * 2, np.float32)
 
@@ -65,6 +66,7 @@ class Motions:
         climbs = np.array([(self.labels[s : s + n] == CLIMB).any() for s, n in zip(self.start, self.length, strict=True)])
         calm = np.isnan(self.fall)
         self.falls, self.climbs, self.normals = (self._groups(w) for w in (~calm, climbs & calm, ~climbs & calm))
+        self.normals += 2 * [group for group in self.normals if str(self.scenario[group[0]]) in HARD]
         # everyday movements may be much faster than they were made; lying down may not, or it would be a fall
         self.brisk = calm & ~climbs & ~np.char.startswith(self.scenario.astype(str), "l")
         self.drop = np.array([self._steepest(k) for k in range(len(self.start))])

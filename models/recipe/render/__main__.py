@@ -7,6 +7,7 @@ from pathlib import Path
 from truth import part
 
 from .body import pool
+from .daily import DAILY
 from .mocap import Library
 from .spec import make_spec
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="number of seeds")
     parser.add_argument("--slots", default="01234", help="of each five seeds only these: 2 and 3 are mostly climbs and their twins")
     parser.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
+    parser.add_argument("--scenario", choices=sorted(DAILY), help="what everybody does, in place of the seed's own story")
     parser.add_argument(
         "--data",
         type=Path,
@@ -40,11 +42,11 @@ def main() -> None:
         from .skeletons import write_skeletons
 
         args.skeletons.parent.mkdir(parents=True, exist_ok=True)
-        failed = write_skeletons(args.skeletons, seeds, people, library)
+        failed = write_skeletons(args.skeletons, seeds, people, library, args.scenario)
     else:
         from .clip import write_clips
 
-        failed = write_clips(args.out, seeds, people, args.data, library, args.sheets)
+        failed = write_clips(args.out, seeds, people, args.data, library, args.sheets, args.scenario)
     if failed:
         raise SystemExit(f"{failed} seeds failed")
 

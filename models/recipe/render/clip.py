@@ -21,9 +21,16 @@ from .truth import Lens, Witness, runs, worst
 
 
 def write_clips(
-    out: Path, seeds: list[int], people: list[Body], data: Path, library, sheets: Path | None = None
+    out: Path,
+    seeds: list[int],
+    people: list[Body],
+    data: Path,
+    library,
+    sheets: Path | None = None,
+    scenario: str | None = None,
 ) -> int:
-    """Renders the clips of `seeds` into `out`; clips already there are skipped. Gives the number of failures."""
+    """Renders the clips of `seeds` into `out`, all of one everyday `scenario` if given; clips already there are skipped.
+    Gives the number of failures."""
     out.mkdir(parents=True, exist_ok=True)
     studio, failed = None, 0
     for seed in tqdm(seeds, unit="clip", smoothing=0.05):
@@ -31,7 +38,7 @@ def write_clips(
             continue
         studio = studio or Studio(people, data, library)
         try:
-            studio.shoot(make_spec(seed, people), out, sheets)
+            studio.shoot(make_spec(seed, people, scenario), out, sheets)
         except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
             failed += 1
             tqdm.write(f"seed {seed}: {problem}")

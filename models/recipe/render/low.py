@@ -46,6 +46,34 @@ def kneel_down(cast: Cast) -> Take:
     return finish(cast, story.until(cast.seconds))
 
 
+def bow_down(cast: Cast) -> Take:
+    """Bends forward, puts the hands on the floor and is on all fours, fast or slowly; looks under something, prays, rests there,
+    perhaps with the forehead down; sits back on the heels or gets up."""
+    rng, body = cast.rng, cast.body
+    story = Story(body, rng.uniform(-0.5, 0.5, 2), rng.uniform(0, 360), stoop=cast.stoop)
+    life.live_until(cast, story, rng.uniform(0.3, max(0.4, cast.seconds - 5)), roam=0.3)
+    yaw, fast = story.yaw, float(np.exp(rng.uniform(np.log(0.3), np.log(1.2))))
+    knees = story.xy + ahead(yaw)[:2] * 0.05 * body.scale
+    if rng.random() < 0.5:
+        story.go(story.upright() | dict(spin=spin(yaw, rng.uniform(25, 60)), bend=rng.uniform(15, 40)), rng.uniform(0.4, 1.0))
+        story.hold(rng.uniform(0, 0.8))
+    hands = st.all_fours(body, knees, yaw)
+    reach = st.crouched(body, story.xy, yaw, rng.uniform(0.4, 0.8), 50)
+    reach |= {key: hands[key] for key in ("handL", "handR", "hand_fixL", "hand_fixR")} | dict(spin=spin(yaw, 60), head=-10)
+    story.go(reach, fast, through=True).go(hands, fast * rng.uniform(0.6, 1.2))
+    for _ in range(int(rng.integers(1, 4))):
+        low = rng.random() < 0.75
+        story.go(st.bowed(body, knees, yaw) if low else hands, rng.uniform(0.5, 1.2)).hold(rng.uniform(0.3, 2.5))
+        if rng.random() < 0.4:
+            story.go(st.on_knees(body, knees, yaw, rng.uniform(0.5, 0.9)), rng.uniform(0.6, 1.2)).hold(rng.uniform(0.2, 1.5))
+    if rng.random() < 0.5:
+        story.xy = knees
+        story.go(st.half_kneeling(body, knees, yaw), rng.uniform(0.6, 1.2))
+        story.go(st.curled_up_rise(body, knees, yaw), rng.uniform(0.5, 1.0)).go(story.upright(), rng.uniform(0.5, 1.0))
+        life.live_until(cast, story, cast.seconds, roam=0.5)
+    return finish(cast, story.until(cast.seconds))
+
+
 def squat(cast: Cast) -> Take:
     rng, body = cast.rng, cast.body
     story = Story(body, rng.uniform(-0.4, 0.4, 2), rng.uniform(0, 360), stoop=cast.stoop)
@@ -216,6 +244,7 @@ def already_lying(cast: Cast) -> Take:
 
 LOW = {
     "kneel": kneel_down,
+    "bow": bow_down,
     "squat": squat,
     "sit-floor": sit_on_floor,
     "lie-floor": lie_on_floor,

@@ -31,7 +31,7 @@ _COLUMNS = (
 )
 
 
-def write_skeletons(out: Path, seeds: list[int], people: list[Body], library=None, every: int = 500) -> int:
+def write_skeletons(out: Path, seeds: list[int], people: list[Body], library=None, scenario=None, every: int = 500) -> int:
     """Writes the motions of `seeds` to `out` (see the folder's README for the arrays). The file is replaced
     as a whole after every `every` motions, and seeds it already holds are kept. Gives the number of failed seeds."""
     store = _Store(out)
@@ -40,7 +40,7 @@ def write_skeletons(out: Path, seeds: list[int], people: list[Body], library=Non
         if seed in store.seeds:
             continue
         try:
-            store.add(seed, make_spec(seed, people), people, library)
+            store.add(seed, make_spec(seed, people, scenario), people, library)
         except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
             failed += 1
             tqdm.write(f"seed {seed}: {problem}")

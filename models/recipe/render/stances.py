@@ -92,6 +92,17 @@ def all_fours(body: Body, xy, yaw: float) -> dict:
     return pose
 
 
+def bowed(body: Body, xy, yaw: float) -> dict:
+    """On the knees under `xy`, the forehead at the floor, as in prayer or to look under a bed."""
+    pose = on_knees(body, xy, yaw, 0.7)
+    pose |= dict(spin=spin(yaw, 96), bend=24, head=-12)
+    trunk = body.bone("pelvis", "uarmL")
+    for side, sign in _SIGN.items():
+        palm = np.array(xy) + ahead(yaw)[:2] * trunk * 0.8 + left(yaw)[:2] * sign * 0.2 * body.scale
+        pose |= {f"hand{side}": _at(palm, 0.05 * body.scale), f"hand_fix{side}": 1}
+    return pose
+
+
 def half_kneeling(body: Body, xy, yaw: float, front: str = "L") -> dict:
     """One knee down under `xy`, the other foot ahead, the hand of that side on its knee."""
     s, thigh = body.scale, body.bone("thighL", "shinL")
