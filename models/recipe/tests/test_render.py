@@ -41,6 +41,12 @@ def test_one_spec_gives_one_motion(people):
         assert all(len(j) == len(times) for j in joints)
 
 
+def test_another_story_changes_nothing_else(people):
+    for seed in range(10):
+        own, other = make_spec(seed, people), make_spec(seed, people, "bow")
+        assert other == own | dict(scenario="bow", aftermath=None)
+
+
 def test_twins_share_everything_but_the_story(people):
     for group in range(20):
         for event, twin in ((5 * group, 5 * group + 1), (5 * group + 2, 5 * group + 3)):
