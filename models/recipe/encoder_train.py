@@ -139,7 +139,7 @@ def main():
         part.eval()
     pictures = Pictures(args.lab / "cache", args.data / "rooms", config.SEED + state.step)
     loader = iter(DataLoader(pictures, args.batch, num_workers=1, prefetch_factor=4))
-    log, last, saved, sums = open(state.path.with_suffix(".log"), "a"), time.time(), time.time(), {}
+    log, last, saved, terms = open(state.path.with_suffix(".log"), "a"), time.time(), time.time(), {}
     while (done := state.seconds / (60 * args.minutes)) < 1:
         for group in state.optimiser.param_groups:
             group["lr"] = args.rate * min(1, (state.step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
@@ -162,11 +162,11 @@ def main():
         now = time.time()
         state.seconds, last = state.seconds + now - last, now
         for k, v in loss.items():
-            sums[k] = sums.get(k, 0) + WEIGHT[k] * v.item()
+            terms.setdefault(k, []).append(WEIGHT[k] * v.item())
         if state.step % 25 == 0:
-            row = {"step": state.step, "minutes": round(state.seconds / 60, 1), **{k: round(v / 25, 4) for k, v in sums.items()}}
+            row = {"step": state.step, "minutes": round(state.seconds / 60, 1), **{k: round(sum(v) / len(v), 4) for k, v in terms.items()}}
             print(json.dumps(row), file=log, flush=True)
-            sums = {}
+            terms = {}
         if now - saved > 180:
             state.save()
             saved = now
