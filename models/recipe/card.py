@@ -58,7 +58,8 @@ LIMITS = """
   bar more are, and getting up from kneeling, filmed, is called a climb. No real child was ever tried.
 - What still alarms, among rendered clips: lying down on purpose, sitting down on the floor, a climb down from a chair; and once a climb is
   called where somebody only touches furniture.
-- The recipe makes a bundle like this one, not the same: trainings stop by the clock.
+- The recipe makes a bundle like this one, not the same: trainings stop by the clock, and since 0.4.0 it renders more clips and varies
+  what it shows of them; the head that came of it does not ship (`docs/model-comparisons.md`).
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that
   are slow slides, are the hard cases. A fall hidden behind furniture or outside the picture is not seen.
 - It is no medical device and does not replace care.

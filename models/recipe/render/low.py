@@ -10,6 +10,15 @@ from .stage import Cast, Prop, Take
 from .story import RATE, Story, pose_now
 
 
+def _rise(cast: Cast, story: Story, knees) -> None:
+    """From the knees, which are under `knees`, to the feet, and on with life."""
+    rng, body, yaw = cast.rng, cast.body, story.yaw
+    story.xy = knees
+    story.go(st.half_kneeling(body, knees, yaw), rng.uniform(0.6, 1.2))
+    story.go(st.curled_up_rise(body, knees, yaw), rng.uniform(0.5, 1.0)).go(story.upright(), rng.uniform(0.5, 1.0))
+    life.live_until(cast, story, cast.seconds, roam=0.5)
+
+
 def kneel_down(cast: Cast) -> Take:
     """Goes down on one knee or both, fast or slowly: ties a shoe, works on the floor, crawls a little, gets up."""
     rng, body = cast.rng, cast.body
@@ -39,10 +48,7 @@ def kneel_down(cast: Cast) -> Take:
                 reach[f"hand{hand}"] = reach[f"hand{hand}"] + np.array([*rng.uniform(-0.15, 0.15, 2), 0]) * body.scale
                 story.go(reach, rng.uniform(0.25, 0.6))
     if rng.random() < 0.7:
-        story.xy = knees
-        story.go(st.half_kneeling(body, knees, yaw), rng.uniform(0.6, 1.2))
-        story.go(st.curled_up_rise(body, knees, yaw), rng.uniform(0.5, 1.0)).go(story.upright(), rng.uniform(0.5, 1.0))
-        life.live_until(cast, story, cast.seconds, roam=0.5)
+        _rise(cast, story, knees)
     return finish(cast, story.until(cast.seconds))
 
 
@@ -67,10 +73,7 @@ def bow_down(cast: Cast) -> Take:
         if rng.random() < 0.4:
             story.go(st.on_knees(body, knees, yaw, rng.uniform(0.5, 0.9)), rng.uniform(0.6, 1.2)).hold(rng.uniform(0.2, 1.5))
     if rng.random() < 0.5:
-        story.xy = knees
-        story.go(st.half_kneeling(body, knees, yaw), rng.uniform(0.6, 1.2))
-        story.go(st.curled_up_rise(body, knees, yaw), rng.uniform(0.5, 1.0)).go(story.upright(), rng.uniform(0.5, 1.0))
-        life.live_until(cast, story, cast.seconds, roam=0.5)
+        _rise(cast, story, knees)
     return finish(cast, story.until(cast.seconds))
 
 
