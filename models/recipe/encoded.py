@@ -51,10 +51,10 @@ def follow(encoded):
 
 
 class Encoded:
-    """All encoded clips of one split, followed by the tracker once."""
+    """All encoded clips of one split, followed by the tracker once. Those for training are shown varied, others as they come."""
 
     def __init__(self, folder, split, prefix=""):
-        self.clips = []
+        self.clips, self.varied = [], split == "train"
         for path in sorted(Path(folder).glob(f"{prefix}*.npz")):
             d = np.load(path, allow_pickle=False)
             if str(d["split"]) != split or not len(d["times"]):
@@ -114,16 +114,19 @@ class Encoded:
             else:
                 end = int(rng.integers(min(config.MIN_TICKS, total), total + 10))
             begin = -t
-            if not len(up) and rng.random() < SUDDEN:  # the clip begins just before the body comes down, by a fall or as a squat does
+            if self.varied and not len(up) and rng.random() < SUDDEN:  # the clip begins just before the body comes down, by a fall or as a squat does
                 begin = int(down[0] if len(down) else drops[k] - DESCENT) - int(rng.integers(2, 18))
                 end = max(end if len(down) else int(np.clip(drops[k] + rng.integers(-4, 40), 1, total + 20)), begin + config.MIN_TICKS)
             freeze = total
             if len(down) and down[0] > 5 and rng.random() < 0.25:   # a twin: the footage before the fall, then frozen
                 freeze, end = down[0], down[0] + int(rng.integers(0, 80))
-            at = np.round(end - 1 - np.arange(t - 1, -1, -1) * np.exp(rng.normal(0, PACE))).astype(int)
+            pace = np.exp(rng.normal(0, PACE)) if self.varied else 1
+            at = np.round(end - 1 - np.arange(t - 1, -1, -1) * pace).astype(int)
             exist = (at >= max(begin, 0)) & (np.arange(t) >= (rng.integers(0, t - 12) if rng.random() < 0.15 else 0))
             source = np.clip(at, 0, min(total, freeze) - 1)
-            use = exist & seen[k][source] & ~spells(rng, np.full((1, t), rng.choice([0.0, 0.0, 0.04])), 5)[0]
+            use = exist & seen[k][source]
+            if self.varied:
+                use &= ~spells(rng, np.full((1, t), rng.choice([0.0, 0.0, 0.04])), 5)[0]
             out["person"][i] = person[k][source] * use[:, None]
             s = scene[source].copy()
             s[at >= freeze, : config.SCENE // 2] = 0
@@ -136,10 +139,12 @@ class Encoded:
         out["person"][flip] = mirror(out["person"][flip], out["mask"][flip, :, 1:])
         grid = out["scene"][flip].reshape(-1, t, 2, *config.GRID)[..., ::-1]
         out["scene"][flip] = grid.reshape(-1, t, config.SCENE)
-        moved = rng.random(n) < MOVED
-        out["person"][moved] = elsewhere(rng, out["person"][moved], seen_all[moved])
-        out["person"] = blur(rng, out["person"], seen_all)
-        out["scene"] *= (rng.random((n, 1, 1)) < 0.8) & ~moved[:, None, None]  # the grid does not move along
+        out["scene"] *= (rng.random((n, 1, 1)) < 0.8)
+        if self.varied:
+            moved = rng.random(n) < MOVED
+            out["person"][moved] = elsewhere(rng, out["person"][moved], seen_all[moved])
+            out["person"] = blur(rng, out["person"], seen_all)
+            out["scene"][moved] = 0  # the grid does not move along
         out["ticks"] = judge(out["ticks"], seen_all, ~exist_all)
         out["ticks"][soft] = IGNORE
         out["label"] = out["ticks"][:, -1]

@@ -2,8 +2,7 @@
 
 use crate::store::open::{self, Opened};
 use crate::store::row::{Receipt, unix_us};
-use crate::store::{Notice, Shared};
-use crate::store::{OpenFile, database};
+use crate::store::{Notice, OpenFile, Shared, database};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::Arc;
