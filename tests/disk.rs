@@ -18,6 +18,10 @@ use support::falld::{Falld, Subscriber, broker_at, fall_now, firsts, store_in, t
 
 const EVENTS: &str = "falld/house/+/event";
 
+/// One story at a time: a child that another one starts holds copies of this one's open files until it has become its own
+/// program, and for that moment a disk cannot be made read-only nor the store's lock be taken.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Events in the file, and how many of them wait.
 fn in_store(path: &Path) -> (i64, i64) {
     let file = rusqlite::Connection::open(path).unwrap();
@@ -27,6 +31,7 @@ fn in_store(path: &Path) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disk_becomes_full_and_recovers() {
+    let _alone = ALONE.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let mosquitto = Mosquitto::start(folder.path(), OPEN);
     let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
@@ -85,6 +90,7 @@ fn fill(ballast: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_disk_becomes_full_and_recovers() {
+    let _alone = ALONE.lock().await;
     let Some(disk) = SmallDisk::new() else {
         println!("skipped: no right to mount a tmpfs here");
         return;
@@ -114,6 +120,7 @@ async fn a_real_disk_becomes_full_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
+    let _alone = ALONE.lock().await;
     let Some(disk) = SmallDisk::new() else {
         println!("skipped: no right to mount a tmpfs here");
         return;

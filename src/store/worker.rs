@@ -2,7 +2,7 @@
 
 use crate::store::open::{self, Opened};
 use crate::store::row::{Receipt, unix_us};
-use crate::store::{Notice, OpenFile, Shared, database};
+use crate::store::{Notice, OpenFile, Shared, StoreError, database};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,11 +34,21 @@ pub(crate) struct Worker {
     receipts: VecDeque<Receipt>,
     purged: Option<Instant>,
     retried: Option<Instant>,
+    /// Why the file was refused the last time, as it was logged.
+    refusal: String,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, connection: Option<Connection>, keep_days: u32) -> Self {
-        Self { shared, connection, keep_days, receipts: VecDeque::new(), purged: None, retried: None }
+        Self {
+            shared,
+            connection,
+            keep_days,
+            receipts: VecDeque::new(),
+            purged: None,
+            retried: None,
+            refusal: String::new(),
+        }
     }
 
     pub(crate) fn run(mut self, inbox: &Receiver<Request>) {
@@ -171,7 +181,7 @@ impl Worker {
     fn reopen(&mut self) {
         let Opened { events, receipts, last_seq, depth, lock } = match open::open(&self.shared.path) {
             Ok(opened) => opened,
-            Err(error) => return tracing::debug!(%error, "the store is still without its file"),
+            Err(error) => return self.refused(&error),
         };
         let mut writer = self.shared.writer();
         writer.last_seq = writer.last_seq.max(last_seq);
@@ -190,6 +200,19 @@ impl Worker {
         self.connection = Some(receipts);
         // The jump of the numbers must be in the file itself, where a start on a full disk looks for it.
         self.shared.commits.store(CHECKPOINT_AFTER, Ordering::Relaxed);
+    }
+
+    /// A full or read-only disk was told when it began. Anything else is somebody's to mend, and is told once.
+    fn refused(&mut self, error: &StoreError) {
+        let text = error.to_string();
+        if error.is_disk() || text == self.refusal {
+            return tracing::debug!(%error, "the store is still without its file");
+        }
+        self.refusal = text;
+        tracing::error!(
+            store = %self.shared.path.display(), %error,
+            "the store is still without its file, and now for another reason; falld tries again by itself"
+        );
     }
 
     fn checkpoint(&self) {
