@@ -2,7 +2,7 @@
 
     python bundle.py --lab LAB --out ../bundle
 
-Reads `LAB/grown.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two may be
+Reads `LAB/encoder_grown.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two may be
 missing, so that a bundle of the right shape can be made before anything is trained well.
 """
 
@@ -92,7 +92,7 @@ def build(lab, out, data, keep_encoder=False):
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
-        export.encoder(encoder.load(lab / "grown.pt"), lab / "encoder_fp32.onnx")
+        export.encoder(encoder.load(lab / "encoder_grown.pt"), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
     export.head(head, new / "head.onnx")
     about = manifest(new, choice, data)

@@ -3,7 +3,7 @@
     python other_cameras.py --bundle ../bundle --data DATA --lab LAB [--json out.json]
 
 Same people, same movements: what is asked is only whether it is the picture that an answer hangs on. Falls that a cut leaves
-mostly outside count all the same. Not for choosing anything by the rows of one camera: 11 falls each.
+mostly outside count all the same. `choose.py` asks them all, for the room not trained on.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 import config
-from evaluate import Encodings, judge, labels, summary, twin
+from evaluate import Encodings, real, summary, twin
 from frames import read
 from stream import Bundle, encode_clip
 
@@ -118,15 +118,10 @@ class Changed(Encodings):
             return tuple(d[f"arr_{i}"] for i in range(4))
 
 
-def through(manifest, logits, encodings, data):
-    """{"falls", "everyday", "twins"} -> {clip: `judge`} of every filmed clip."""
-    known, out = labels(), {"falls": {}, "everyday": {}, "twins": {}}
-    for path in sorted(p for s in SUBJECTS for p in (data / "gmdcsa24").glob(f"{s}_*.mp4")):
-        fall = known.get(path.stem)
-        out["falls" if fall else "everyday"][path.stem] = judge(manifest, logits, encodings.of(path), fall)
-        if fall and len((still := encodings.of(path, fall["onset"]))[0]):
-            out["twins"][path.stem] = judge(manifest, logits, still)
-    return out
+def all_cameras(bundle, lab, data, subjects, keep_rows=False):
+    """What `real` says of each camera: {camera: {"falls", "everyday", "twins"} -> {clip: …}}."""
+    return {camera: real(bundle.manifest, bundle.logits, Changed(bundle, lab / "events", camera), data, subjects, keep_rows)
+            for camera in tqdm(CAMERAS, "cameras")}
 
 
 def main():
@@ -136,9 +131,8 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--json", type=Path)
     args = args.parse_args()
-    bundle, report = Bundle(args.bundle), {}
-    for camera in tqdm(CAMERAS):
-        got = through(bundle.manifest, bundle.logits, Changed(bundle, args.lab / "events", camera), args.data)
+    report = {}
+    for camera, got in all_cameras(Bundle(args.bundle), args.lab, args.data, SUBJECTS).items():
         report[camera] = {kind: summary(list(results.values())) for kind, results in got.items()}
         falls, missed = report[camera]["falls"], [k for k, r in got["falls"].items() if not r["seen"]]
         wrong = [k for kind in ("everyday", "twins") for k, r in got[kind].items() if r["false"]]

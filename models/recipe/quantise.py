@@ -62,9 +62,26 @@ def _static(source, target, feeds, kinds, prefix, method, percentile=99.99):
                            "CalibStridedMinMax": AT_ONCE})
     model = onnx.load(target)
     model.ir_version = min(model.ir_version, 8)
-    onnx.save(model, target)
+    onnx.save(shorten(model), target)
     assert_integer(model)
     return target
+
+
+def shorten(model):
+    """`model` with short names for what is neither an input nor an output: long ones are a thirtieth of the file."""
+    graph, short = model.graph, {}
+    for value in (*graph.input, *graph.output):
+        short[value.name] = value.name
+
+    def name(old):
+        return short.setdefault(old, f"t{len(short)}") if old else old
+
+    for node in graph.node:
+        node.input[:], node.output[:] = [name(i) for i in node.input], [name(o) for o in node.output]
+    for initializer in graph.initializer:
+        initializer.name = name(initializer.name)
+    del graph.value_info[:]
+    return model
 
 
 def merge_pads(model):
