@@ -28,8 +28,8 @@ An alarm counts for a fall between 0.3 s before the loss of balance and 4 s afte
 label and 3 s after it; every other alarm is false. A twin is the footage before a fall, then frozen for 6 s. Intervals are 95 %:
 Wilson for shares, the upper Poisson bound for rates.
 
-Read with care: the policy was **chosen on the rendered `valid` clips and among those that make no mistake in the filmed room
-not trained on**, whose clips were also looked at while heads and the tracker's rules were compared; the real falls are acted
+Read with care: the policy was **chosen on the rendered `valid` clips, among those that make no mistake in the filmed room not trained
+on, and on that room through other cameras**, whose clips were also looked at while heads and the tracker's rules were compared; the real falls are acted
 by young adults. Clips of one scene (a fall and its twin) are not
 independent, so the intervals are too narrow if anything.
 
