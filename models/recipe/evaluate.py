@@ -60,12 +60,20 @@ class Encodings:
         self.encode, self.folder = bundle.encode, Path(folder) / bundle.manifest["encoder"]["sha256"][:12]
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def name(self, path):
+        """What a clip's file is called here."""
+        return f"{path.stem}_{path.stat().st_size}"
+
+    def frames(self, path):
+        """(t, picture) of a clip, as the encoder shall see it."""
+        return read(path)
+
     def of(self, path, onset=None):
         """As `encode_clip`; with `onset`, of the twin that freezes there."""
-        key = f"{path.stem}_{path.stat().st_size}_{'whole' if onset is None else round(1000 * onset)}.npz"
-        kept = self.folder / key
+        kept = self.folder / f"{self.name(path)}_{'whole' if onset is None else round(1000 * onset)}.npz"
         if not kept.exists():
-            encoded = encode_clip(self.encode, read(path) if onset is None else twin(list(read(path)), onset))
+            frames = self.frames(path)
+            encoded = encode_clip(self.encode, frames if onset is None else twin(list(frames), onset))
             np.savez_compressed(kept.with_suffix(".tmp.npz"), *encoded)
             kept.with_suffix(".tmp.npz").rename(kept)
         with np.load(kept) as d:

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 import config
-from evaluate import Encodings, real, summary, twin
+from evaluate import Encodings, real, summary
 from frames import read
-from stream import Bundle, encode_clip
+from stream import Bundle
 
 SUBJECTS = ("s1", "s2", "s3")
 
@@ -108,14 +108,11 @@ class Changed(Encodings):
         super().__init__(bundle, folder)
         self.camera = camera
 
-    def of(self, path, onset=None):
-        kept = self.folder / f"{path.stem}_{self.camera.replace(' ', '-')}_{'whole' if onset is None else round(1000 * onset)}.npz"
-        if not kept.exists():
-            frames = list(CAMERAS[self.camera](read(path)))
-            encoded = encode_clip(self.encode, frames if onset is None else twin(frames, onset))
-            np.savez_compressed(kept, *encoded)
-        with np.load(kept) as d:
-            return tuple(d[f"arr_{i}"] for i in range(4))
+    def name(self, path):
+        return f"{path.stem}_{self.camera.replace(' ', '-')}"
+
+    def frames(self, path):
+        return CAMERAS[self.camera](read(path))
 
 
 def all_cameras(bundle, lab, data, subjects, keep_rows=False):
