@@ -20,9 +20,6 @@ MOVED = 0.4        # share of windows shown elsewhere in the picture
 EDGE = 0.02        # of the picture: who comes nearer to an edge may be cut by it
 JITTER = 0.012     # of a box's diagonal, at most, that joints and edges are shaken
 
-SUDDEN = 0.2       # share of windows that begin just before the body comes down
-DESCENT = 8        # ticks in which a body comes down
-
 SHARES = {FALL: 0.4, CLIMB: 0.22, NORMAL: 0.38}  # of the windows, by the gravest thing that their clips show
 
 
@@ -66,9 +63,8 @@ class Encoded:
             labels = np.repeat(d["labels"][frame][None], len(person), 0)
             if "boxes" in d:
                 labels = np.stack([self._who(person[k], seen[k], d["boxes"][frame], d["who"][frame]) for k in range(len(person))])
-            drops = [steepest(person[k], seen[k]) for k in range(len(person))]
-            self.clips.append((person, seen, scene, labels.astype(np.uint8), drops))
-        kinds = np.array([self._kind(labels) for *_, labels, _ in self.clips])
+            self.clips.append((person, seen, scene, labels.astype(np.uint8)))
+        kinds = np.array([self._kind(labels) for *_, labels in self.clips])
         there = [np.flatnonzero(kinds == kind) for kind in SHARES]
         share = np.array([share * bool(len(which)) for share, which in zip(SHARES.values(), there, strict=True)])
         self.kinds, self.share = there, share / max(share.sum(), 1e-9)
@@ -103,7 +99,7 @@ class Encoded:
         seen_all, exist_all, soft = (np.zeros((n, t), bool) for _ in range(3))
         for i in range(n):
             kind = self.kinds[rng.choice(len(self.kinds), p=self.share)]
-            person, seen, scene, labels, drops = self.clips[kind[rng.integers(len(kind))]]
+            person, seen, scene, labels = self.clips[kind[rng.integers(len(kind))]]
             k, total = rng.integers(len(person)), seen.shape[1]
             down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
             up = np.flatnonzero(labels[k] == CLIMB)
@@ -113,16 +109,12 @@ class Encoded:
                 end = int(max(rng.choice(up) + 1, config.MIN_TICKS))
             else:
                 end = int(rng.integers(min(config.MIN_TICKS, total), total + 10))
-            begin = -t
-            if self.varied and not len(up) and rng.random() < SUDDEN:  # the clip begins just before the body comes down, by a fall or as a squat does
-                begin = int(down[0] if len(down) else drops[k] - DESCENT) - int(rng.integers(2, 18))
-                end = max(end if len(down) else int(np.clip(drops[k] + rng.integers(-4, 40), 1, total + 20)), begin + config.MIN_TICKS)
             freeze = total
             if len(down) and down[0] > 5 and rng.random() < 0.25:   # a twin: the footage before the fall, then frozen
                 freeze, end = down[0], down[0] + int(rng.integers(0, 80))
             pace = np.exp(rng.normal(0, PACE)) if self.varied else 1
             at = np.round(end - 1 - np.arange(t - 1, -1, -1) * pace).astype(int)
-            exist = (at >= max(begin, 0)) & (np.arange(t) >= (rng.integers(0, t - 12) if rng.random() < 0.15 else 0))
+            exist = (at >= 0) & (np.arange(t) >= (rng.integers(0, t - 12) if rng.random() < 0.15 else 0))
             source = np.clip(at, 0, min(total, freeze) - 1)
             use = exist & seen[k][source]
             if self.varied:
@@ -149,12 +141,6 @@ class Encoded:
         out["ticks"][soft] = IGNORE
         out["label"] = out["ticks"][:, -1]
         return out
-
-
-def steepest(person, seen):
-    """Tick at the end of the half second in which the box of one track, rows (n,F), comes down most."""
-    middle, both = (person[:, 51] + person[:, 53]) / 2, seen[DESCENT:] & seen[:-DESCENT]
-    return int(np.argmax(np.where(both, middle[DESCENT:] - middle[:-DESCENT], -1))) + DESCENT if both.any() else DESCENT
 
 
 def elsewhere(rng, person, seen):

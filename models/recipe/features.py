@@ -17,6 +17,7 @@ import evaluate
 import truth
 from frames import read
 from motions import FALL, FALLEN, IGNORE
+from other_cameras import CAMERAS
 from stream import Bundle, encode_clip
 
 
@@ -44,22 +45,24 @@ def rendered(bundle, folder, out):
 
 
 def filmed(bundle, data, out):
-    """GMDCSA-24, with falls labelled by eye: subject 1 to train on; subjects 2 and 3, who share another room, to validate."""
+    """GMDCSA-24, with falls labelled by eye: subject 1 to train on, through every camera of `other_cameras.py`, for there are few of
+    his clips; subjects 2 and 3, who share another room, to validate."""
     known = evaluate.labels()
     lies_until = {Path(row["clip"]).stem: float(row["end_s"]) for row in csv.DictReader(open(data / "labels.csv"))
                   if row["clip"].startswith("gmdcsa24/") and row["label"] == "fall"}
     for path in tqdm(sorted((data / "gmdcsa24").glob("*.mp4")), "filmed"):
-        target = out / f"g_{path.stem}.npz"
-        if target.exists():
-            continue
-        encoded = encode_clip(bundle.encode, read(path))
-        labels = np.zeros(len(encoded[0]), np.uint8)
-        if fall := known.get(path.stem):
-            labels[encoded[0] >= fall["onset"]] = FALL
-            labels[encoded[0] >= fall["rest"]] = FALLEN
-            labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
         split = "train" if path.stem.startswith("s1_") else "valid"
-        save(target, encoded, labels=labels, split=split, scenario="gmdcsa24")
+        for camera in CAMERAS if split == "train" else ["as filmed"]:
+            target = out / f"g_{path.stem}_{camera.replace(' ', '-')}.npz"
+            if target.exists():
+                continue
+            encoded = encode_clip(bundle.encode, CAMERAS[camera](read(path)))
+            labels = np.zeros(len(encoded[0]), np.uint8)
+            if fall := known.get(path.stem):
+                labels[encoded[0] >= fall["onset"]] = FALL
+                labels[encoded[0] >= fall["rest"]] = FALLEN
+                labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
+            save(target, encoded, labels=labels, split=split, scenario="gmdcsa24")
 
 
 def main():

@@ -3,7 +3,7 @@
 import numpy as np
 
 import config
-from encoded import DESCENT, EDGE, elsewhere, mirror, steepest
+from encoded import EDGE, elsewhere, mirror
 from motions import CLIMB, IGNORE, NORMAL, judge
 
 
@@ -51,13 +51,3 @@ def test_a_climb_is_known_once_somebody_was_seen_on_the_floor():
     assert (labels[0, 10:] == CLIMB).all()
     assert (labels[1, 10:] == IGNORE).all()
     assert (labels[2, 10:] == CLIMB).all()
-
-
-def test_a_squat_is_where_the_body_comes_down_most():
-    rows, seen = somebody((0.3, 0.4), (0.7, 0.55))[0], np.ones(config.TICKS, bool)
-    rows[20:, [51, 53]] += 0.05  # a step nearer
-    rows[40:, [51, 53]] += 0.2
-    assert 40 <= steepest(rows, seen) < 40 + DESCENT
-    seen[35:50] = False
-    assert 20 <= steepest(rows, seen) < 20 + DESCENT, "the steeper one was not seen"
-    assert steepest(rows, np.zeros(config.TICKS, bool)) == DESCENT

@@ -1,0 +1,34 @@
+"""What clips the head learns from."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import config
+import features
+from other_cameras import CAMERAS
+
+CLIP = Path(__file__).resolve().parents[3] / "tests/data/fall.mp4"
+
+
+def nobody(frame, previous):
+    """An encoder that finds nobody."""
+    return np.zeros((len(frame), config.PEOPLE, config.FEATURES), np.float32), np.zeros((len(frame), config.SCENE), np.float32)
+
+
+def test_who_is_trained_on_comes_through_every_camera_and_who_validates_as_filmed(tmp_path):
+    clips, out = tmp_path / "data/gmdcsa24", tmp_path / "encoded"
+    clips.mkdir(parents=True)
+    out.mkdir()
+    for name in ("s1_fall_13", "s2_fall_12"):
+        shutil.copy(CLIP, clips / f"{name}.mp4")
+    (tmp_path / "data/labels.csv").write_text(
+        "clip,label,start_s,end_s\ngmdcsa24/s1_fall_13.mp4,fall,1.0,4.0\ngmdcsa24/s2_fall_12.mp4,fall,1.0,4.0\n")
+    features.filmed(SimpleNamespace(encode=nobody), tmp_path / "data", out)
+    split = {path.stem: str(np.load(path)["split"]) for path in out.glob("*.npz")}
+    assert sorted(name for name, part in split.items() if part == "train") == sorted(f"g_s1_fall_13_{camera.replace(' ', '-')}" for camera in CAMERAS)
+    assert [name for name, part in split.items() if part == "valid"] == ["g_s2_fall_12_as-filmed"]
+    slow, usual = (len(np.load(out / f"g_s1_fall_13_{camera}.npz")["times"]) for camera in ("7.5-fps", "as-filmed"))
+    assert 0 < slow < 0.6 * usual, "a slow camera shows fewer pictures"
