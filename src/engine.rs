@@ -43,8 +43,8 @@ pub struct Engine {
     watches: Vec<Watch>,
     encoding: Encoding,
     scoring: Scoring,
-    /// For each frame of the running batch: its camera, and how many rows it asked for.
-    asked: Vec<(usize, usize)>,
+    /// For each frame of the running batch: its camera, how many rows it asked for, how many ticks it bridged.
+    asked: Vec<(usize, usize, u32)>,
     batch: usize,
     spec: Spec,
 }
@@ -196,7 +196,7 @@ impl Engine {
         let scored = clock();
         let mut row = 0;
         for index in 0..self.asked.len() {
-            let (camera, rows) = self.asked[index];
+            let (camera, rows, bridged) = self.asked[index];
             if rows > 0 {
                 let people = self.spec.people * self.spec.person_len;
                 let seen = posture::of(&self.encoding.people[index * people..(index + 1) * people], &self.spec);
@@ -206,7 +206,7 @@ impl Engine {
                 let watch = &mut self.watches[camera];
                 watch.scores = Some(scores);
                 let captured = watch.clip.last().map_or(scored, |frame| frame.captured);
-                if let Some(transition) = watch.policy.observe(captured, scores).filter(|_| watch.armed) {
+                if let Some(transition) = watch.policy.observe(captured, bridged, scores).filter(|_| watch.armed) {
                     decisions.push(Decision { camera, transition, captured, scored, decided: clock() });
                 }
             }
@@ -243,11 +243,15 @@ impl Engine {
             let said = &self.encoding.people[index * people..(index + 1) * people];
             let grid = &self.encoding.scene[index * scene..(index + 1) * scene];
             watch.state.copy_from_slice(&self.encoding.state[index * state..(index + 1) * state]);
+            let bridged = match watch.clip.continuity(frame.tick) {
+                Continuity::Fresh => 0,
+                Continuity::Follows(missed) => u32::try_from(missed).unwrap_or(u32::MAX),
+            };
             if let Some(frame) = watch.clip.push(frame, said, grid, self.spec.frame) {
                 recycle(camera, frame);
             }
             let rows = if watch.clip.ready() { watch.clip.rows(&mut self.scoring) } else { 0 };
-            self.asked.push((camera, rows));
+            self.asked.push((camera, rows, bridged));
         }
     }
 
@@ -318,6 +322,16 @@ mod tests {
         }
         assert_eq!(camera.events(), [EventType::Fall]);
         assert_eq!(camera.decisions[0].captured, Moment::from_millis(22 * 1000 / 15), "the third of three hits");
+    }
+
+    #[test]
+    fn a_slow_camera_is_told_of_as_soon_as_a_fast_one() {
+        let mut camera = Camera::new();
+        for tick in (0..40).step_by(2) {
+            camera.feed(tick, if tick < 20 { 0.0 } else { 0.9 }).unwrap();
+        }
+        assert_eq!(camera.events(), [EventType::Fall]);
+        assert_eq!(camera.decisions[0].captured, Moment::from_millis(22 * 1000 / 15), "two pictures, three ticks");
     }
 
     #[test]

@@ -91,6 +91,35 @@ fn the_tracker_follows_whom_the_recipe_follows() {
     }
 }
 
+#[test]
+fn alarms_are_raised_at_the_scores_at_which_the_recipe_raises_them() {
+    use falld::config::PolicyConfig;
+    use falld::event::EventType;
+    use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores};
+
+    let mut raised = 0;
+    for (index, case) in golden("policy").iter().enumerate() {
+        let rule: ClassModel = serde_json::from_value(case["policy"].clone()).unwrap();
+        let rate = case["rate_hz"].as_f64().unwrap();
+        let mut policy = Policy::new(&PolicyModel { fall: rule, climb: rule }, rate, &PolicyConfig::default());
+        let (mut tick, mut first) = (0, None);
+        let scores = case["scores"].as_array().unwrap().iter().zip(case["bridged"].as_array().unwrap());
+        for (at, (score, bridged)) in scores.enumerate() {
+            let bridged = bridged.as_u64().unwrap();
+            tick += 1 + bridged;
+            let scores = Scores { fall: score.as_f64().unwrap() as f32, climb: 0.0, upright: None };
+            let now = Duration::from_secs_f64(tick as f64 / rate);
+            let told = policy.observe(now, bridged as u32, scores);
+            if first.is_none() && told.is_some_and(|told| told.event == EventType::Fall) {
+                first = Some(at as u64);
+            }
+        }
+        raised += usize::from(first.is_some());
+        assert_eq!(first, case["first_alert"].as_u64(), "case {index}");
+    }
+    assert!(raised > 10, "{raised} cases raise an alarm: too few to say anything");
+}
+
 #[cfg(feature = "opencv")]
 #[test]
 fn pictures_are_fitted_as_the_recipe_fits_them() {

@@ -29,7 +29,7 @@ def main():
             "encoder": bundle.manifest["encoder"]["sha256"], "head": bundle.manifest["head"]["sha256"], "scenario": about["scenario"],
             "onset_s": falls[0]["fall_start"] if falls else None, "contact_s": falls[0]["contact"] if falls else None,
             "alerts": [{"t": round(t, 4), "class": kind} for t, kind in raised], "tolerance_s": 0.2,
-            "scores": [{"t": round(t, 4), "fall": round(f, 4), "climb": round(c, 4)} for t, f, c in rows[::5]]}
+            "scores": [{"t": round(t, 4), "fall": round(f, 4), "climb": round(c, 4)} for t, f, c, _ in rows[::5]]}
         (args.out / f"{name}.expected.json").write_text(json.dumps(expected, indent=1) + "\n")
         print(name, expected["alerts"], f"{(args.out / f'{name}.mp4').stat().st_size / 1e3:.0f} kB")
 

@@ -51,10 +51,17 @@ def followings(rng):
 
 
 def policies(rng):
-    score = np.round(np.clip(np.repeat(rng.uniform(0, 1, 40), 5) + rng.normal(0, 0.1, 200), 0, 1), 3)
-    policy = Policy(0.6, 0.3, 5, 7, 4.0)
-    return [{"policy": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "cooldown_s": 4.0, "rate_hz": config.RATE, "scores": score.tolist(),
-             "alerts": [i for i, s in enumerate(score) if policy.step(i / config.RATE, s)]}]
+    """The first alert alone: when an alarm ends, only the daemon knows."""
+    out = []
+    for case in range(40):
+        rule = {"enter": 0.6, "exit": 0.3, **dict(zip("kn", ((5, 7), (6, 8), (8, 10), (20, 24))[case % 4], strict=True))}
+        score = np.round(np.clip(np.repeat(rng.uniform(0, 0.9, 12), 5) + rng.normal(0, 0.1, 60), 0, 1), 3)
+        bridged = rng.choice(config.HOLD_TICKS + 1, 60, p=((1, 0, 0, 0), (0.5, 0.5, 0, 0), (0, 1, 0, 0), (0.2, 0.3, 0.3, 0.2))[case // 10])
+        policy, times = Policy(**rule), np.cumsum(1 + bridged) / config.RATE
+        alerts = [i for i in range(len(score)) if policy.step(times[i], score[i], int(bridged[i]))]
+        out.append({"policy": rule, "rate_hz": config.RATE, "scores": score.tolist(), "bridged": bridged.tolist(),
+                    "first_alert": alerts[0] if alerts else None})
+    return out
 
 
 def main():

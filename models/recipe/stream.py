@@ -127,7 +127,8 @@ def scores(logits, temperature):
 
 @dataclass
 class Policy:
-    """k of the last n scores at or above `enter` raise; it rearms when k of n are below `exit` and `cooldown` passed."""
+    """k of the last n ticks at or above `enter` raise; it rearms when k of n are below `exit` and `cooldown` passed. A tick
+    that was bridged counts as the lesser of the scores on both sides for `enter`, as the greater for `exit`."""
 
     enter: float
     exit: float
@@ -138,12 +139,15 @@ class Policy:
     def __post_init__(self):
         self.window, self.last, self.up = deque(maxlen=self.n), None, False
 
-    def step(self, t, score):
-        """True if this score raises an alert."""
-        self.window.append(score)
-        high = sum(s >= self.enter for s in self.window)
+    def step(self, t, score, bridged=0):
+        """True if this score, so many bridged ticks after the last one, raises an alert."""
+        before = self.window[-1] if self.window else None
+        for _ in range(bridged if before else 0):
+            self.window.append((min(before[0], score), max(before[1], score)))
+        self.window.append((score, score))
+        high = sum(least >= self.enter for least, _ in self.window)
         if self.up:
-            self.up = sum(s < self.exit for s in self.window) < self.k
+            self.up = sum(most < self.exit for _, most in self.window) < self.k
             return False
         if high < self.k or (self.last is not None and t - self.last < self.cooldown):
             return False
@@ -191,23 +195,23 @@ def encode_clip(encode, frames, rate=config.RATE):
 
 
 def replay(manifest, logits, encoded):
-    """The encoded ticks of one clip -> list of (t, fall score, climb score)."""
+    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it)."""
     rings, out = Rings(manifest), []
     for t, gap, people, scene in zip(*encoded, strict=True):
         rings.tick(people, scene, int(gap))
         asked = rings.inputs()
         fall, climb = scores(logits(*asked[1:]), manifest["temperature"]) if asked else (0.0, 0.0)
-        out.append((float(t), fall, climb))
+        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0))
     return out
 
 
 def alerts(manifest, rows):
-    """(t, fall, climb) rows -> [(t, "fall" | "climb")] by the manifest's policy."""
+    """Rows of `replay` -> [(t, "fall" | "climb")] by the manifest's policy."""
     found = []
     policies = {name: Policy(**manifest["policy"][name]) for name in ("fall", "climb")}
-    for t, fall, climb in rows:
+    for t, fall, climb, bridged in rows:
         for name, score in (("fall", fall), ("climb", climb)):
-            if policies[name].step(t, score):
+            if policies[name].step(t, score, bridged):
                 found.append((t, name))
     return found
 

@@ -36,7 +36,7 @@ def area(score, down):
 
 
 def teacher_rows(net, clip, every):
-    """(t, fall, climb) of kept frames; frames that were not asked about keep the last answer."""
+    """As `stream.replay`; frames that were not asked about keep the last answer."""
     asked = np.arange(config.MIN_TICKS - 1, len(clip.times), every)
     fall, climb = np.zeros(len(clip.times)), np.zeros(len(clip.times))
     for k in range(0, len(asked), GROUP):
@@ -44,7 +44,8 @@ def teacher_rows(net, clip, every):
         windows = np.stack([clip.window(clip.tick[i] + 1)[0] for i in group])
         for i, f, c in zip(group, *ask(net, windows), strict=True):
             fall[i : i + every], climb[i : i + every] = f, c
-    return list(zip(clip.times.tolist(), fall.tolist(), climb.tolist(), strict=True))
+    bridged = np.diff(clip.tick, prepend=clip.tick[:1] - 1) - 1
+    return list(zip(clip.times.tolist(), fall.tolist(), climb.tolist(), bridged.tolist(), strict=True))
 
 
 def ticks(rows, clip, every):

@@ -8,6 +8,8 @@
 //!
 //! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`, and at no other. One
 //!   odd score, high or low, changes nothing that anybody can see.
+//! - Ticks are counted, not pictures, so a slow camera is told of as soon as a fast one: a tick that the clip bridged
+//!   counts as high (or low) if the scores on both sides are.
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
 //!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
 //! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing. A fall
@@ -48,7 +50,7 @@ pub struct ClassModel {
     pub exit: f32,
     /// So many hits …
     pub k: u32,
-    /// … among so many scores raise the alarm.
+    /// … among the scores of so many ticks raise the alarm.
     pub n: u32,
 }
 
@@ -205,11 +207,11 @@ impl Policy {
         self.pending = None;
     }
 
-    /// One scored tick.
-    pub fn observe(&mut self, now: Moment, scores: Scores) -> Option<Transition> {
+    /// One scored tick, with so many ticks `bridged` since the last one: 0 at the model's own rate.
+    pub fn observe(&mut self, now: Moment, bridged: u32, scores: Scores) -> Option<Transition> {
         self.pass(now);
-        let fall = self.fall.observe(now, scores.fall, scores.upright, &self.fall_limits);
-        let climb = self.climb.observe(now, scores.climb, None, &self.climb_limits);
+        let fall = self.fall.observe(now, bridged, scores.fall, scores.upright, &self.fall_limits);
+        let climb = self.climb.observe(now, bridged, scores.climb, None, &self.climb_limits);
         if matches!(fall, Step::Ended { .. }) {
             self.rest = Rest::Recovered(now);
         }

@@ -37,9 +37,15 @@ impl Room {
     }
 
     fn scores(&mut self, seconds: f64, fall: f32, climb: f32) -> &mut Self {
-        for _ in 0..(seconds * RATE).round() as u64 {
-            self.tick += 1;
-            let told = self.policy.observe(tick_time(self.tick), Scores { fall, climb, upright: self.upright });
+        self.scores_each(1, seconds, fall, climb)
+    }
+
+    /// A score at each `step`th tick: the clip bridges those between.
+    fn scores_each(&mut self, step: u32, seconds: f64, fall: f32, climb: f32) -> &mut Self {
+        for _ in 0..(seconds * RATE / f64::from(step)).round() as u64 {
+            self.tick += u64::from(step);
+            let scores = Scores { fall, climb, upright: self.upright };
+            let told = self.policy.observe(tick_time(self.tick), step - 1, scores);
             self.hear(told);
         }
         self

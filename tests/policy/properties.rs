@@ -56,7 +56,7 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     let (a, b) = ((level + noise * wobble).clamp(0.0, 1.0), (other - noise * wobble).clamp(0.0, 1.0));
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
-                    policy.observe(at, Scores { fall: a, climb: b, upright: None })
+                    policy.observe(at, 0, Scores { fall: a, climb: b, upright: None })
                 }
                 Act::Away(_) => policy.tick(at),
                 Act::Lost => policy.camera_lost(at),
@@ -162,11 +162,16 @@ proptest! {
     }
 
     #[test]
-    fn one_odd_score_changes_nothing_that_anybody_sees(down in any::<bool>(), odd in 0.0..=1.0f32) {
+    fn one_odd_score_changes_nothing_that_anybody_sees(
+        down in any::<bool>(), odd in 0.0..=1.0f32, step in 1..5u32,
+    ) {
         let mut room = Room::new();
-        room.fall(5.0, if down { 0.9 } else { 0.05 });
+        let usual = if down { 0.9 } else { 0.05 };
+        room.scores_each(step, 6.0, usual, 0.0);
         let before = (room.policy.state(), room.events());
-        room.fall(1.0 / RATE, odd);
+        room.scores_each(step, f64::from(step) / RATE, odd, 0.0);
+        prop_assert_eq!(&before, &(room.policy.state(), room.events()));
+        room.scores_each(step, 6.0, usual, 0.0);
         prop_assert_eq!(before, (room.policy.state(), room.events()));
     }
 

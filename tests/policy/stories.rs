@@ -40,6 +40,28 @@ fn falls_and_stays_on_the_floor() {
 }
 
 #[test]
+fn falls_before_a_slow_camera() {
+    let mut room = Room::new();
+    // 7.5 pictures a second: the clip bridges each second tick.
+    room.scores_each(2, 10.0, 0.02, 0.0).scores_each(2, 4.0, 0.9, 0.0);
+    assert_eq!(room.events(), [Fall]);
+    let down = 10.0 + 8.0 / RATE;
+    assert!((room.told[0].0 - down).abs() < 1e-6, "the fourth picture ends seven high ticks: {:?}", room.told);
+    room.scores_each(2, 4.0, 0.05, 0.0);
+    assert_eq!(room.events(), [Fall, Recovered], "and two seconds clear it");
+}
+
+#[test]
+fn a_slow_camera_wavers() {
+    let mut room = Room::new();
+    // Each second score is high, 0.2 s apart: no tick between two of them is.
+    for _ in 0..200 {
+        room.scores_each(3, 0.2, 0.9, 0.0).scores_each(3, 0.2, 0.4, 0.0);
+    }
+    assert_eq!(room.events(), []);
+}
+
+#[test]
 fn falls_and_gets_up_again() {
     let mut room = Room::new();
     room.fall(10.0, 0.02).fall(5.0, 0.9).fall(1.7, 0.05);

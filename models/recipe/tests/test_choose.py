@@ -11,10 +11,10 @@ POLICY = {"enter": 0.6, "exit": 0.3, "k": 2, "n": 3}
 MANIFEST = {"policy": {"fall": POLICY, "climb": POLICY}}
 
 def scores(fall=(), climb=(), n=60):
-    """Rows (t, fall, climb) at 15 a second, 0.9 between the given seconds, else 0."""
+    """Rows (t, fall, climb, bridged) at 15 a second, 0.9 between the given seconds, else 0."""
     def at(t, span):
         return 0.9 if span and span[0] <= t < span[1] else 0.0
-    return [(i / 15, at(i / 15, fall), at(i / 15, climb)) for i in range(n)]
+    return [(i / 15, at(i / 15, fall), at(i / 15, climb), 0) for i in range(n)]
 
 def test_a_missed_fall_and_a_false_alarm_are_told_apart():
     known = {"onset": 1.0, "contact": 1.5}

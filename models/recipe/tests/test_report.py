@@ -23,7 +23,7 @@ def rows(fall=None, climb=None, seconds=8):
     """Scores of a clip: 0.9 within the spans, else 0.1."""
     def score(t, span):
         return 0.9 if span and span[0] <= t < span[1] else 0.1
-    return [(t, score(t, fall), score(t, climb)) for t in np.arange(seconds * 15) / 15]
+    return [(t, score(t, fall), score(t, climb), 0) for t in np.arange(seconds * 15) / 15]
 
 
 def clip(label="fall", **more):
@@ -99,14 +99,14 @@ def test_a_clip_falls_into_its_bins():
 
 
 def test_a_higher_bar_loses_falls_and_false_alarms():
-    low_fall = [(t, 0.6 if 2.5 <= t < 4 else 0.1, 0.0) for t, *_ in rows()]
+    low_fall = [(t, 0.6 if 2.5 <= t < 4 else 0.1, 0.0, 0) for t, *_ in rows()]
     clips = [(rows(fall=(2.5, 4)), KNOWN), (low_fall, KNOWN), (low_fall, None)]
     points = {enter: (precision, recall) for enter, precision, recall in precision_recall(MANIFEST, clips, [0.5, 0.8, 0.95])}
     assert points == {0.5: (pytest.approx(2 / 3), 1.0), 0.8: (1.0, 0.5), 0.95: (None, 0.0)}
 
 
 def test_the_alarm_rearms_below_half_of_the_bar():
-    twice = [(t, 0.9 if t < 1 or t > 12 else 0.3, 0.0) for t, *_ in rows(seconds=14)]
+    twice = [(t, 0.9 if t < 1 or t > 12 else 0.3, 0.0, 0) for t, *_ in rows(seconds=14)]
     points = precision_recall(MANIFEST, [(twice, None), (rows(fall=(2.5, 4)), KNOWN)], [0.5, 0.8])
     assert [precision for _, precision, _ in points] == [0.5, pytest.approx(1 / 3)]  # 0.3 is below half of 0.8 alone
 
@@ -131,8 +131,8 @@ def test_found_means_the_one_who_falls():
 
 def test_mistakes_take_turns_and_tell_the_lost_body():
     seen = case(rows(fall=(2.5, 4)), KNOWN)
-    lost, missed = case(rows(), KNOWN, found=False), case([(t, 0.5 if t == 3 else 0.1, 0.1) for t, *_ in rows()], KNOWN)
-    alarm, low_alarm = (case([(t, score if 1 < t < 2 else 0.1, 0.1) for t, *_ in rows()], kind="everyday", about=clip("normal")) for score in (0.9, 0.85))
+    lost, missed = case(rows(), KNOWN, found=False), case([(t, 0.5 if t == 3 else 0.1, 0.1, 0) for t, *_ in rows()], KNOWN)
+    alarm, low_alarm = (case([(t, score if 1 < t < 2 else 0.1, 0.1, 0) for t, *_ in rows()], kind="everyday", about=clip("normal")) for score in (0.9, 0.85))
     climb = case(rows(), kind="climbs", about=clip("climb"))
     got = mistakes.worst([seen, missed, lost, low_alarm, alarm, climb])
     assert [m.case for m in got] == [lost, alarm, climb, missed, low_alarm]

@@ -115,3 +115,9 @@ def test_no_alert_without_k_hits_and_one_for_a_long_high_score():
     policy = Policy(0.6, 0.3, 3, 5)
     assert not any(policy.step(i / 15, s) for i, s in enumerate([0.9, 0.9, 0, 0, 0, 0.9, 0.9, 0, 0]))
     assert sum(policy.step(1 + i / 15, 0.9) for i in range(300)) == 1
+
+
+def test_a_bridged_tick_counts_as_high_only_between_high_scores():
+    assert [Policy(0.6, 0.3, 3, 5).step(0, s, 2) for s in (0.9,)] == [False]
+    policy = Policy(0.6, 0.3, 3, 5)
+    assert [policy.step(i / 5, s, 2) for i, s in enumerate([0, 0.9, 0, 0.9, 0.9])] == [False, False, False, False, True]

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The longest window, in ticks.
 pub(super) const WINDOW: u32 = u128::BITS;
 
-/// An alarm ends after so long under `exit`. Measured in ticks, so that missing scores never shorten it.
+/// An alarm ends after so long under `exit`. Measured in ticks that have a score or were bridged between two.
 const RECOVERY_S: f64 = 2.0;
 
 /// Share of the scores in that time that must lie under `exit`: one flicker in ten delays nothing.
@@ -50,10 +50,16 @@ struct Window {
 }
 
 impl Window {
-    /// Adds an answer and keeps the newest `n`, which is 1 to 128.
-    fn push(&mut self, yes: bool, n: u32) {
-        self.bits = ((self.bits << 1) | u128::from(yes)) & (u128::MAX >> (WINDOW - n));
-        self.len = (self.len + 1).min(n);
+    /// Adds an answer and keeps the newest `n`, which is 1 to 128. Of the `bridged` ticks before it the answer is yes
+    /// only if it is on both sides.
+    fn push(&mut self, yes: bool, bridged: u32, n: u32) {
+        let between = yes && self.bits & 1 == 1;
+        // Nothing lies between the first answer and none; more than the window holds cannot be told from it.
+        let bridged = if self.len == 0 { 0 } else { bridged.min(n) };
+        for answer in std::iter::repeat_n(between, bridged as usize).chain([yes]) {
+            self.bits = ((self.bits << 1) | u128::from(answer)) & (u128::MAX >> (WINDOW - n));
+            self.len = (self.len + 1).min(n);
+        }
     }
 }
 
@@ -105,14 +111,22 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// A score that is not a number is neither high nor low: it counts for nothing. A low one speaks for the end of the
-    /// alarm unless `upright` denies it; after an acknowledgement it always does.
-    pub(super) fn observe(&mut self, now: Moment, score: f32, upright: Option<bool>, limits: &Limits) -> Step {
+    /// The score of one tick, `bridged` ticks after the last. One that is not a number is neither high nor low: it
+    /// counts for nothing. A low one speaks for the end of the alarm unless `upright` denies it; after an
+    /// acknowledgement it always does.
+    pub(super) fn observe(
+        &mut self,
+        now: Moment,
+        bridged: u32,
+        score: f32,
+        upright: Option<bool>,
+        limits: &Limits,
+    ) -> Step {
         (self.score, self.scored) = (score, now);
-        self.high.push(score >= limits.enter, limits.n);
+        self.high.push(score >= limits.enter, bridged, limits.n);
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
-        self.low.push(score < limits.exit && over, limits.recovery_n);
-        self.calm.push(score < limits.exit, limits.recovery_n);
+        self.low.push(score < limits.exit && over, bridged, limits.recovery_n);
+        self.calm.push(score < limits.exit, bridged, limits.recovery_n);
         let enough = self.hits() >= limits.k;
         let settled = |window: Window| window.len == limits.recovery_n && window.bits.count_ones() >= limits.recovery_k;
         let (ended, quiet) = (settled(self.low), settled(self.calm));
