@@ -22,8 +22,11 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=100, help="number of seeds")
     parser.add_argument("--slots", default="01234", help="of each five seeds only these: 2 and 3 are mostly climbs and their twins")
-    parser.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
+    kept.add_argument("--held-out", action="store_true", help="only seeds whose people, rooms and looks are never trained on")
     parser.add_argument("--scenario", choices=sorted(DAILY), help="what everybody does, in place of the seed's own story")
+    parser.add_argument("--seconds", type=float, help="how long the clips of that scenario are (default: as the seed has it)")
     parser.add_argument(
         "--data",
         type=Path,
@@ -36,17 +39,20 @@ def main() -> None:
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
     people, library = pool(cache), Library(args.data / "mocap", cache)
     seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
+    specs = [make_spec(seed, people, args.scenario, args.seconds) for seed in seeds]
     if args.train:
-        seeds = [seed for seed in seeds if part(make_spec(seed, people)) == "train"]
+        specs = [spec for spec in specs if part(spec) == "train"]
+    if args.held_out:
+        specs = [spec for spec in specs if spec["split"] != "train"]
     if args.skeletons:
         from .skeletons import write_skeletons
 
         args.skeletons.parent.mkdir(parents=True, exist_ok=True)
-        failed = write_skeletons(args.skeletons, seeds, people, library, args.scenario)
+        failed = write_skeletons(args.skeletons, specs, people, library)
     else:
         from .clip import write_clips
 
-        failed = write_clips(args.out, seeds, people, args.data, library, args.sheets, args.scenario)
+        failed = write_clips(args.out, specs, people, args.data, library, args.sheets)
     if failed:
         raise SystemExit(f"{failed} seeds failed")
 

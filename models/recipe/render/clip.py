@@ -14,7 +14,6 @@ from .clothes import Outfit, dress
 from .gl import Light, Renderer
 from .perform import perform
 from .sensor import Video, sensor_of
-from .spec import make_spec
 from .stage import LABELS, Actor, Take
 from .story import RATE
 from .truth import Lens, Witness, runs, worst
@@ -22,26 +21,24 @@ from .truth import Lens, Witness, runs, worst
 
 def write_clips(
     out: Path,
-    seeds: list[int],
+    specs: list[dict],
     people: list[Body],
     data: Path,
     library,
     sheets: Path | None = None,
-    scenario: str | None = None,
 ) -> int:
-    """Renders the clips of `seeds` into `out`, all of one everyday `scenario` if given; clips already there are skipped.
-    Gives the number of failures."""
+    """Renders the clips of `specs` into `out`; clips already there are skipped. Gives the number of failures."""
     out.mkdir(parents=True, exist_ok=True)
     studio, failed = None, 0
-    for seed in tqdm(seeds, unit="clip", smoothing=0.05):
-        if (out / f"{seed:06d}.json").exists():
+    for spec in tqdm(specs, unit="clip", smoothing=0.05):
+        if (out / f"{spec['seed']:06d}.json").exists():
             continue
         studio = studio or Studio(people, data, library)
         try:
-            studio.shoot(make_spec(seed, people, scenario), out, sheets)
+            studio.shoot(spec, out, sheets)
         except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
             failed += 1
-            tqdm.write(f"seed {seed}: {problem}")
+            tqdm.write(f"seed {spec['seed']}: {problem}")
     return failed
 
 

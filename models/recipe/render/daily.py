@@ -6,6 +6,7 @@ from . import life
 from . import stances as st
 from .ending import finish
 from .low import LOW
+from .ordinary import ordinary
 from .pose import ahead, left, rot_z, spin
 from .stage import Cast, Prop, Take
 from .story import Story, pose_now
@@ -180,5 +181,6 @@ DAILY = {
     "stretch": reach_and_stretch,
     "jump": jump,
     "stoop": push_about,
+    "ordinary": ordinary,
     **LOW,
 }

@@ -9,7 +9,6 @@ from tqdm import tqdm
 from .body import Body, keypoints
 from .camera import place
 from .perform import perform
-from .spec import make_spec
 from .story import RATE
 
 _COLUMNS = (
@@ -31,19 +30,19 @@ _COLUMNS = (
 )
 
 
-def write_skeletons(out: Path, seeds: list[int], people: list[Body], library=None, scenario=None, every: int = 500) -> int:
-    """Writes the motions of `seeds` to `out` (see the folder's README for the arrays). The file is replaced
+def write_skeletons(out: Path, specs: list[dict], people: list[Body], library=None, every: int = 500) -> int:
+    """Writes the motions of `specs` to `out` (see the folder's README for the arrays). The file is replaced
     as a whole after every `every` motions, and seeds it already holds are kept. Gives the number of failed seeds."""
     store = _Store(out)
     failed = 0
-    for k, seed in enumerate(tqdm(seeds, unit="motion", smoothing=0.05)):
-        if seed in store.seeds:
+    for k, spec in enumerate(tqdm(specs, unit="motion", smoothing=0.05)):
+        if spec["seed"] in store.seeds:
             continue
         try:
-            store.add(seed, make_spec(seed, people, scenario), people, library)
+            store.add(spec, people, library)
         except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
             failed += 1
-            tqdm.write(f"seed {seed}: {problem}")
+            tqdm.write(f"seed {spec['seed']}: {problem}")
         if (k + 1) % every == 0:
             store.save()
     store.save()
@@ -60,7 +59,7 @@ class _Store:
             self.rows = [{c: old[c][k] for c in _COLUMNS} for k in range(len(old["seed"]))]
             self.seeds = set(old["seed"].tolist())
 
-    def add(self, seed: int, spec: dict, people: list[Body], library) -> None:
+    def add(self, spec: dict, people: list[Body], library) -> None:
         take = perform(spec, people, library)
         camera = place(spec, take)
         for k, actor in enumerate(take.actors):
@@ -71,8 +70,8 @@ class _Store:
             self.labels.append(actor.labels)
             self.rows.append(
                 dict(
-                    motion=seed,
-                    seed=seed,
+                    motion=spec["seed"],
+                    seed=spec["seed"],
                     scenario=spec["scenario"],
                     kind=actor.body.kind,
                     split=spec["split"],
@@ -88,10 +87,10 @@ class _Store:
                     aspect=camera.width / camera.height,
                 )
             )
-        boxes = [np.array([*c, *h, yaw, seed]) for prop in take.props for c, h, yaw in prop.boxes()]
+        boxes = [np.array([*c, *h, yaw, spec["seed"]]) for prop in take.props for c, h, yaw in prop.boxes()]
         if boxes:
             self.boxes.append(np.array(boxes))
-        self.seeds.add(seed)
+        self.seeds.add(spec["seed"])
 
     def save(self) -> None:
         if not self.rows:

@@ -82,9 +82,9 @@ def people_of(people: list[Body], kind: str, split: str) -> list[int]:
     return {"train": all_of_kind[:-2], "valid": all_of_kind[-2:-1], "test": all_of_kind[-1:]}[split]
 
 
-def make_spec(seed: int, people: list[Body], instead: str | None = None) -> dict:
+def make_spec(seed: int, people: list[Body], instead: str | None = None, lasting: float | None = None) -> dict:
     """The spec of a seed. `people` is the pool; only kinds and heights are read from it. `instead`, an everyday
-    scenario, is played in place of the seed's own."""
+    scenario, is played in place of the seed's own, for `lasting` seconds if given."""
     group, slot = divmod(int(seed), 5)
     pair = slot // 2
     scene = np.random.default_rng([VERSION, group, pair, 1])
@@ -137,7 +137,9 @@ def make_spec(seed: int, people: list[Body], instead: str | None = None) -> dict
         picture_seed=[VERSION, int(seed), 6],
     )
     _vary(spec)
-    return spec | dict(scenario=instead, aftermath=None) if instead else spec
+    if instead:
+        spec |= dict(scenario=instead, aftermath=None, seconds=lasting or spec["seconds"])
+    return spec
 
 
 def _vary(spec: dict) -> None:

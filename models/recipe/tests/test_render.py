@@ -47,6 +47,19 @@ def test_another_story_changes_nothing_else(people):
         assert other == own | dict(scenario="bow", aftermath=None)
 
 
+def test_ordinary_life_lasts_as_long_as_asked(people):
+    for seed in range(6):
+        spec = make_spec(seed, people, "ordinary", 60.0)
+        assert spec == make_spec(seed, people) | dict(scenario="ordinary", aftermath=None, seconds=60.0)
+        actor = perform(spec | dict(companion=None), people).actors[0]
+        joints = keypoints(actor.body, actor.turn, actor.root)
+        assert len(joints) >= 60 * 30 and np.isfinite(joints).all()
+        assert not actor.labels.any(), "nobody falls or climbs"
+        speed = np.linalg.norm(np.diff(joints.mean(1), axis=0), axis=-1) * 30
+        assert (speed < 0.15).mean() > 0.3, "much of a minute is quiet"
+        assert np.ptp(joints[:, [11, 12], 2].mean(1)) > 0.15 * actor.body.height, "but somebody sits, bends or lies"
+
+
 def test_twins_share_everything_but_the_story(people):
     for group in range(20):
         for event, twin in ((5 * group, 5 * group + 1), (5 * group + 2, 5 * group + 3)):
