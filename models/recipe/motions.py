@@ -14,7 +14,7 @@ import config
 T, J = config.TICKS, config.JOINTS
 NORMAL, FALL, FALLEN, CLIMB = range(4)
 IGNORE = 255
-HARD = ("kneel", "squat", "sit-floor", "lie-floor", "lie-bed")  # drawn three times as often as other everyday movements
+HARD = ("kneel", "squat", "sit-floor", "lie-floor", "lie-bed", "ordinary")  # drawn three times as often as other everyday movements
 # usual joint scores of the encoder against their mean, on real frames
 SURE = np.array([0.9] * 5 + [1.2] * 2 + [0.9] * 2 + [0.72] * 2 + [1.28] * 2 + [1.03] * 2 + [1.03] * 2, np.float32)
 

@@ -9,7 +9,7 @@ from truth import part
 from .body import pool
 from .daily import DAILY
 from .mocap import Library
-from .spec import make_spec
+from .spec import hard, make_spec
 
 _RECIPE = Path(__file__).resolve().parents[1]
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=100, help="number of seeds")
     parser.add_argument("--slots", default="01234", help="of each five seeds only these: 2 and 3 are mostly climbs and their twins")
+    parser.add_argument("--hard", action="store_true", help="only events that are hard to see, and their twins")
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
     kept.add_argument("--held-out", action="store_true", help="only seeds whose people, rooms and looks are never trained on")
@@ -39,6 +40,8 @@ def main() -> None:
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
     people, library = pool(cache), Library(args.data / "mocap", cache)
     seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
+    if args.hard:
+        seeds = [seed for seed in seeds if hard(seed, people)]
     specs = [make_spec(seed, people, args.scenario, args.seconds) for seed in seeds]
     if args.train:
         specs = [spec for spec in specs if part(spec) == "train"]

@@ -67,6 +67,16 @@ _BESIDE_WEIGHT = {
     "walk-about": 6,
     "stand-about": 6,
 }
+_HARD = {  # falls that are missed most, or begin lowest
+    "fall-forward",
+    "fall-slump",
+    "fall-chair-tip",
+    "fall-chair-slide",
+    "fall-chair-fold",
+    "fall-chair-rise",
+    "fall-bed-roll",
+    "fall-bed-edge",
+}
 _HEIGHT = {"elderly": (1.46, 1.80), "adult": (1.52, 1.90), "child": (0.98, 1.42), "toddler": (0.76, 0.97)}
 _SIZES = ((320, 240), (426, 240), (180, 320))
 
@@ -140,6 +150,14 @@ def make_spec(seed: int, people: list[Body], instead: str | None = None, lasting
     if instead:
         spec |= dict(scenario=instead, aftermath=None, seconds=lasting or spec["seconds"])
     return spec
+
+
+def hard(seed: int, people: list[Body]) -> bool:
+    """Whether a seed's event is hard to see, or the seed is the twin of one that is: a fall from a chair or bed, forwards or in a
+    heap, a climb, and whatever happens towards the camera, cut by the picture's edge or in infrared."""
+    event = make_spec(seed - seed % 5 % 2, people)
+    shown = event["camera_way"] == "toward" or event["camera_fit"] == "edge" or event["infrared"]
+    return shown or event["scenario"] in _HARD or event["scenario"].startswith("climb")
 
 
 def _vary(spec: dict) -> None:

@@ -15,7 +15,7 @@ from render.camera import bend, place, project, unbend  # noqa: E402
 from render.climbs import CLIMBS  # noqa: E402
 from render.falls import FALLS  # noqa: E402
 from render.perform import motion, perform  # noqa: E402
-from render.spec import SCENARIOS, SPLITS, make_spec  # noqa: E402
+from render.spec import SCENARIOS, SPLITS, hard, make_spec  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +58,15 @@ def test_ordinary_life_lasts_as_long_as_asked(people):
         speed = np.linalg.norm(np.diff(joints.mean(1), axis=0), axis=-1) * 30
         assert (speed < 0.15).mean() > 0.3, "much of a minute is quiet"
         assert np.ptp(joints[:, [11, 12], 2].mean(1)) > 0.15 * actor.body.height, "but somebody sits, bends or lies"
+
+
+def test_what_is_hard_comes_with_its_twin(people):
+    kept = {seed for seed in range(200) if hard(seed, people)}
+    for group in range(40):
+        for event in (5 * group, 5 * group + 2):
+            assert (event in kept) == (event + 1 in kept)
+            assert event in kept or not make_spec(event, people)["scenario"].startswith("climb")
+    assert 60 < len(kept) < 190, "neither all nor hardly any"
 
 
 def test_twins_share_everything_but_the_story(people):
