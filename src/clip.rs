@@ -85,6 +85,16 @@ pub enum Continuity {
     Follows(u64),
 }
 
+impl Continuity {
+    /// Ticks that were missed and bridged before the frame.
+    pub fn bridged(self) -> u32 {
+        match self {
+            Self::Fresh => 0,
+            Self::Follows(missed) => u32::try_from(missed).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// One camera's clip.
 #[derive(Debug)]
 pub struct Clip {

@@ -243,10 +243,7 @@ impl Engine {
             let said = &self.encoding.people[index * people..(index + 1) * people];
             let grid = &self.encoding.scene[index * scene..(index + 1) * scene];
             watch.state.copy_from_slice(&self.encoding.state[index * state..(index + 1) * state]);
-            let bridged = match watch.clip.continuity(frame.tick) {
-                Continuity::Fresh => 0,
-                Continuity::Follows(missed) => u32::try_from(missed).unwrap_or(u32::MAX),
-            };
+            let bridged = watch.clip.continuity(frame.tick).bridged();
             if let Some(frame) = watch.clip.push(frame, said, grid, self.spec.frame) {
                 recycle(camera, frame);
             }

@@ -8,7 +8,7 @@
 //!
 //! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`, and at no other. One
 //!   odd score, high or low, changes nothing that anybody can see.
-//! - Ticks are counted, not pictures, so a slow camera is told of as soon as a fast one: a tick that the clip bridged
+//! - Ticks are counted, not pictures, so a slow camera is told of hardly later than a fast one: a tick that the clip bridged
 //!   counts as high (or low) if the scores on both sides are.
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
 //!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
