@@ -77,7 +77,7 @@ def main():
     args = args.parse_args()
     out = args.lab / "encoder_grown.pt"
     if out.exists():
-        raise SystemExit(f"{out} is there already")
+        raise SystemExit(f"{out} is there already: nothing was written. Move it away to restore the shipped one")
     weights = restored(args.bundle / "encoder.onnx").state_dict()
     torch.save({"widths": V3, "net": weights, "mean": weights}, out)
 
