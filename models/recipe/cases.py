@@ -77,7 +77,7 @@ class Case:
         rows[:, 55] = 1
         for row, box in zip(rows, who["full"], strict=True):
             row[BOX] = np.array(box or [0, 0, 0, 0])[[1, 0, 3, 2]] / size
-        return truth.fitted_boxes(rows, self.about)[self.frames()]
+        return truth.fitted(rows, self.about)[..., 51:55][self.frames()]
 
     def spans(self):
         """[(label, start, end)] in seconds of what is not normal; of filmed clips the fall alone is known."""

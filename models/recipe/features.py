@@ -41,7 +41,7 @@ def rendered(bundle, folder, out):
             continue
         encoded = encode_clip(bundle.encode, read(path.with_suffix(".mp4")))
         frame = np.clip(np.round(encoded[0] * about["fps"]).astype(int), 0, about["frames"] - 1)
-        save(target, encoded, labels=labels[frame], boxes=truth.fitted_boxes(people[frame], about), who=each[frame], split=truth.part(about), scenario=about["scenario"])
+        save(target, encoded, labels=labels[frame], boxes=truth.fitted(people[frame], about)[..., 51:55], who=each[frame], split=truth.part(about), scenario=about["scenario"])
 
 
 def filmed(bundle, data, out):

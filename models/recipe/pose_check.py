@@ -36,8 +36,8 @@ def reference(data, teacher, lab, every=8):
 
 
 def known(renders, lab, every=1.0):
-    """Rendered validation frames, one in `every` seconds: (pictures u8 (n,H,W,3), true people (n,4,56), their
-    boxes in the fitted picture, labels u8 (n,4)); kept in `lab/pose_check_rendered.npz`."""
+    """Rendered validation frames, one in `every` seconds: (pictures u8 (n,H,W,3), true people (n,4,56) in the
+    fitted picture, labels u8 (n,4)); kept in `lab/pose_check_rendered.npz`."""
     kept = Path(lab) / "pose_check_rendered.npz"
     if not kept.exists():
         pictures, people, labels = [], [], []
@@ -45,8 +45,7 @@ def known(renders, lab, every=1.0):
             about, rows, _, each = truth.read(path)
             if truth.part(about) != "valid":
                 continue
-            step, rows = round(every * about["fps"]), rows.copy()
-            rows[..., 51:55] = truth.fitted_boxes(rows, about)
+            step, rows = round(every * about["fps"]), truth.fitted(rows, about)
             for i, (_, p) in enumerate(read(path.with_suffix(".mp4"))):
                 if i % step == 0 and i < len(rows):
                     pictures.append(letterbox(p))
@@ -57,18 +56,31 @@ def known(renders, lab, every=1.0):
     return kept["pictures"], kept["people"], kept["labels"]
 
 
+def distance(true, seen):
+    """Mean distance of the joints of a found person (F,) from the true ones (F,) that are visible, over the true box's diagonal; NaN if none is."""
+    unit = np.array([1, config.WIDTH / config.HEIGHT])
+    joints, said = (row[:51].reshape(17, 3) for row in (true, seen))
+    apart = np.linalg.norm((joints[:, :2] - said[:, :2]) * unit, axis=1)[joints[:, 2] > 0.9]
+    return float(apart.mean() / np.linalg.norm((true[53:55] - true[51:53]) * unit)) if len(apart) else np.nan
+
+
 def found(people, labels, pictures, encode, least=0.4):
     """By true label: [share of the people of whom at least `least` is visible that are found (box overlap above 0.5, score at
-    the tracker's bar), how many there are]; and people per frame that are not there."""
-    count, extra = {name: [] for name in config.CLASSES}, 0
+    the tracker's bar), how many there are, mean distance of the visible joints of the found ones over their boxes' diagonals]; and
+    people per frame that are not there."""
+    count, apart, extra = {name: [] for name in config.CLASSES}, {name: [] for name in config.CLASSES}, 0
     for i in range(0, len(pictures), 8):
         for row, label, seen in zip(people[i : i + 8], labels[i : i + 8], encode(pictures[i : i + 8], pictures[i : i + 8])[0], strict=True):
             seen = seen[seen[:, 55] >= config.TRACKER["min_score"]]
             shared = np.array([overlap(seen[:, BOX], p[BOX]) for p in row])
             for k in np.flatnonzero(row[:, 55] >= least):
-                count[config.CLASSES[label[k]]].append(shared[k].max(initial=0) > 0.5)
+                name = config.CLASSES[label[k]]
+                count[name].append(shared[k].max(initial=0) > 0.5)
+                if count[name][-1]:
+                    apart[name].append(distance(row[k], seen[shared[k].argmax()]))
             extra += (shared[row[:, 55] > 0].max(0, initial=0) < 0.1).sum()
-    return {**{k: [round(float(np.mean(v)), 3) if v else None, len(v)] for k, v in count.items()}, "extra": round(float(extra / len(pictures)), 3)}
+    return {**{k: [round(float(np.mean(v)), 3) if v else None, len(v), round(float(np.nanmean(apart[k])), 3) if apart[k] else None]
+               for k, v in count.items()}, "extra": round(float(extra / len(pictures)), 3)}
 
 
 def report(people, pictures, encode, floor=0.25):

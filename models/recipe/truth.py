@@ -27,11 +27,15 @@ def people(about):
     return np.take_along_axis(rows, order[..., None], 1), order
 
 
-def fitted_boxes(people, about):
-    """Known boxes (n,K,4) of the source picture -> in the fitted picture."""
+def fitted(people, about):
+    """Known people (n,K,F) of the source picture -> in the fitted picture; boxes of those who hardly show are empty."""
     scale = min(config.WIDTH / about["width"], config.HEIGHT / about["height"])
-    ratio = np.array([about["height"] * scale / config.HEIGHT, about["width"] * scale / config.WIDTH] * 2)
-    return ((people[..., 51:55] - 0.5) * ratio + 0.5) * (people[..., 55:] > 0.1)
+    ratio = np.array([about["height"] * scale / config.HEIGHT, about["width"] * scale / config.WIDTH], np.float32)
+    out = people.copy()
+    joints = out[..., :51].reshape(*out.shape[:-1], 17, 3)
+    joints[..., :2] = (joints[..., :2] - 0.5) * ratio + 0.5
+    out[..., 51:55] = ((people[..., 51:55] - 0.5) * np.tile(ratio, 2) + 0.5) * (people[..., 55:] > 0.1)
+    return out
 
 
 def labels(about, runs):

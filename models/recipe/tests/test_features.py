@@ -8,6 +8,8 @@ import numpy as np
 
 import config
 import features
+import truth
+from frames import letterbox
 from other_cameras import CAMERAS
 
 CLIP = Path(__file__).resolve().parents[3] / "tests/data/fall.mp4"
@@ -32,3 +34,15 @@ def test_who_is_trained_on_comes_through_every_camera_and_who_validates_as_filme
     assert [name for name, part in split.items() if part == "valid"] == ["g_s2_fall_12_as-filmed"]
     slow, usual = (len(np.load(out / f"g_s1_fall_13_{camera}.npz")["times"]) for camera in ("7.5-fps", "as-filmed"))
     assert 0 < slow < 0.6 * usual, "a slow camera shows fewer pictures"
+
+
+def test_known_people_are_fitted_as_the_picture_is():
+    picture = np.zeros((180, 320, 3), np.uint8)
+    picture[128:142, 233:247] = 255  # about (135, 240)
+    people = np.zeros((1, 1, config.FEATURES), np.float32)
+    people[0, 0, :3], people[0, 0, 51:] = [135 / 180, 240 / 320, 1], [128 / 180, 233 / 320, 142 / 180, 247 / 320, 1]
+    got = truth.fitted(people, {"width": 320, "height": 180})[0, 0]
+    rows, cols = np.nonzero(letterbox(picture)[..., 0] > 127)
+    box = np.array([rows.min(), cols.min(), rows.max() + 1, cols.max() + 1]) / np.array([config.HEIGHT, config.WIDTH] * 2)
+    assert np.allclose(got[51:55], box, atol=1.5 / config.HEIGHT)
+    assert np.allclose(got[:2], (box[:2] + box[2:]) / 2, atol=1.5 / config.HEIGHT)
