@@ -20,7 +20,7 @@ def view(rng, picture, focus=None, known=False):
     fit = min(W / w, H / h)
     if focus is not None and rng.random() < 0.75:
         size = max((focus[2] - focus[0]) * h, (focus[3] - focus[1]) * w, 16.0)
-        scale = np.clip(H * rng.choice([0.35, 0.5, 0.7, 0.9, 1.1]) * rng.uniform(0.8, 1.25) / size, 0.6 * fit, 3.5 * fit)
+        scale = np.clip(H * rng.choice([0.35 if rng.random() < 0.5 or not known else 0.2, 0.5, 0.7, 0.9, 1.1]) * rng.uniform(0.8, 1.25) / size, 0.6 * fit, 3.5 * fit)
         middle = np.array([(focus[1] + focus[3]) / 2 * w, (focus[0] + focus[2]) / 2 * h])
         shift = rng.normal(0, 0.22, 2) * (W, H)
     else:

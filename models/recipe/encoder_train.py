@@ -2,8 +2,9 @@
 
     python encoder_train.py --lab LAB --data DATA --teacher movenet.tflite --start LAB/slim.pt --out encoder.pt --minutes 60
 
-The teacher sees the clean picture, the student the spoiled one. The student imitates the features of the upsampling path
-and the six head maps. The state is saved every few minutes; the same command goes on from there. The learning rate
+Student and teacher see the same picture, the student's is spoiled. Of a filmed or generated picture the student imitates the
+teacher's features of the upsampling path and its six head maps; of a rendered one, whose people are known exactly, it learns
+these, and no teacher is asked: his guesses would stand beside the truth. The state is saved every few minutes; the same command goes on from there. The learning rate
 falls by a cosine over `--minutes` of training time, which is the schedule's only clock.
 """
 
@@ -21,22 +22,26 @@ from torch.utils.data import DataLoader
 import config
 from bundle import calibration
 from nets import encoder, movenet, norm
+from nets.movenet import HEADS
 from pictures import Pictures
 
 WEIGHT = {"feature": 1.0, "centre": 60.0, "heat": 40.0, "size": 0.05, "offset": 0.1, "regress": 0.1, "kpt_offset": 0.1}
+SHOWN, HIDDEN = 0.8, 0.25  # heat of a known joint
+NOBODY = -9.2              # logit of one in ten thousand
 
 
-def imitation(features, maps, target_features, target, example=1.0):
-    """Loss terms by name. Features: squared error over the teacher's spread; centre and heat: cross-entropy with the
-    teacher's probabilities, weighted towards people; the rest: absolute error in cells where the teacher sees one."""
+def imitation(features, maps, target_features, target, example=1.0, care=1.0):
+    """Loss terms by name. Features: squared error over the teacher's spread; centre and heat: cross-entropy with the target's
+    probabilities, weighted towards people, where `care` (B,1,h,w) is not 0; the rest: absolute error in cells where the target has somebody.
+    `features` and the first rows of `maps` may be of the first pictures alone, those that the teacher was asked about."""
     spread = target_features.var((0, 2, 3), keepdim=True) + 0.02
     where = torch.sigmoid(target["centre"])
-    weight = 0.3 + 3 * F.max_pool2d(where, 9, 1, 4)
+    weight = 0.3 + 3 * F.max_pool2d(where[: len(features)], 9, 1, 4)
     loss = {"feature": ((features - target_features) ** 2 / spread * weight * example).mean()}
     for name in ("centre", "heat"):
         p = torch.sigmoid(target[name])
         entropy = F.binary_cross_entropy(p, p, reduction="none")
-        loss[name] = ((F.binary_cross_entropy_with_logits(maps[name], p, reduction="none") - entropy) * (0.5 + 4 * p)).mean()
+        loss[name] = ((F.binary_cross_entropy_with_logits(maps[name], p, reduction="none") - entropy) * (0.5 + 4 * p) * care).mean()
     for name in ("size", "offset", "regress"):
         loss[name] = ((maps[name] - target[name]).abs() * where).sum() / (where.sum() * maps[name].shape[1] + 1) * maps[name].shape[1] ** 0.5
     p = torch.sigmoid(target["heat"]).repeat_interleave(2, 1)
@@ -74,12 +79,39 @@ def teach(target, known):
                             ("regress", (point[:, :, None, None] - grid[None]).flatten(0, 1))):
             target[name][i] = torch.where(near, value, target[name][i])
         tight = float((0.022 * size.max()).clamp(0.7, 1.3))
-        for j in (joints[:, 2] > 0.9).nonzero().flatten().tolist():
+        for j in (joints[:, 2] > 0.1).nonzero().flatten().tolist():
+            sure = SHOWN if joints[j, 2] > 0.9 else HIDDEN
             dot = torch.exp(-0.5 * ((rows - place[j, 0]) ** 2)[:, None] / tight**2 - 0.5 * ((cols - place[j, 1]) ** 2)[None] / tight**2)
             old = torch.sigmoid(target["heat"][i, j])
-            target["heat"][i, j] = torch.where(0.8 * dot > old, torch.logit((0.8 * dot).clamp(1e-4, 0.8)), target["heat"][i, j])
+            target["heat"][i, j] = torch.where(sure * dot > old, torch.logit((sure * dot).clamp(1e-4, sure)), target["heat"][i, j])
             target["kpt_offset"][i, 2 * j : 2 * j + 2] = torch.where(dot > 0.3, point[j, :, None, None] - grid, target["kpt_offset"][i, 2 * j : 2 * j + 2])
     return example
+
+
+def told(known, h, w):
+    """The six maps (B,..,h,w) of pictures in which the people (B,4,F) are all there is, and where they tell: f32 (B,1,h,w), 0 on
+    somebody of whom too little shows to be either there or not."""
+    target = {name: torch.full((len(known), n, h, w), NOBODY if name in ("centre", "heat") else 0.0) for name, n in HEADS.items()}
+    teach(target, known)
+    care = torch.ones(len(known), 1, h, w)
+    for i, k in ((known[..., 55] > 0) & (known[..., 55] <= 0.15)).nonzero().tolist():
+        y0, x0, y1, x1 = (known[i, k, 51:55] * torch.tensor([h, w, h, w])).int().tolist()
+        care[i, 0, y0 : y1 + 1, x0 : x1 + 1] = 0
+    return target, care
+
+
+def targets(teacher, clean, known):
+    """What pictures (B,3,H,W) should be taken for: (order of the pictures, the teacher's features of the first of them, maps of all
+    and where they tell). Those whose people are not known, NaN, come first: he is asked about them."""
+    exact = ~torch.isnan(known[:, 0, -1])
+    order = torch.argsort(exact.int(), stable=True)
+    asked = order[: int((~exact).sum())]
+    h, w = clean.shape[2] // config.STRIDE, clean.shape[3] // config.STRIDE
+    target, care = told(known[order[len(asked):]], h, w)
+    care = torch.cat([torch.ones(len(asked), 1, h, w), care])
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        features, maps = teacher(clean[asked])
+    return order, features.float().clone(), {name: torch.cat([maps[name].float(), value]) for name, value in target.items()}, care
 
 
 class State:
@@ -145,13 +177,10 @@ def main():
             group["lr"] = args.rate * min(1, (state.step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
         clean, spoiled, known = next(loader)
         clean, spoiled = (x.permute(0, 3, 1, 2).float() for x in (clean, spoiled))
+        order, target_features, target, care = targets(teacher, clean, known)
         with torch.autocast("cpu", torch.bfloat16):
-            with torch.inference_mode():
-                target_features, target = teacher(clean)
-            features, maps = net(spoiled)
-        target = {k: v.float().clone() for k, v in target.items()}
-        example = teach(target, known)
-        loss = imitation(features.float(), {k: v.float() for k, v in maps.items()}, target_features.float().clone(), target, example)
+            features, maps = net(spoiled[order])
+        loss = imitation(features[: len(target_features)].float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care)
         total = sum(WEIGHT[k] * v for k, v in loss.items())
         state.optimiser.zero_grad()
         total.backward()

@@ -11,7 +11,7 @@ import augment
 import config
 from frames import Cache
 
-SHARES = {"t2v": 0.36, "r": 0.4, "g": 0.1, "climb": 0.06, "room": 0.08}  # of the draws, among the sources that are there
+SHARES = {"t2v": 0.25, "r": 0.52, "g": 0.12, "climb": 0.04, "room": 0.07}  # of the draws, among the sources that are there
 DOWN = 0.5  # of the draws from a rendered clip, among its frames in which somebody lies: few do, and they matter most
 
 
@@ -23,7 +23,7 @@ def lying(people, h, w):
 
 class Pictures(IterableDataset):
     """Yields (clean, spoiled, known): u8 (H,W,3) twice, the teacher looks at the first, the student at the second; and
-    f32 (4,F) exact people of rendered pictures, score 0 where there is none to tell of."""
+    f32 (4,F) exact people of rendered pictures, NaN of others."""
 
     def __init__(self, cache, rooms, seed):
         self.cache, self.rooms, self.seed = cache, rooms, seed
@@ -61,7 +61,7 @@ class Pictures(IterableDataset):
         return self.frames[name][index], people[rng.integers(len(people)), 51:55] if len(people) else None, known
 
     def picture(self, rng):
-        none = np.zeros((4, config.FEATURES), np.float32)
+        none = np.full((4, config.FEATURES), np.nan, np.float32)
         picture, box, known = self.draw(rng)
         if known is not None:
             out, matrix = augment.view(rng, picture, box, known=True)

@@ -50,7 +50,7 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--teacher", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
-    args.add_argument("--renders", type=Path)
+    args.add_argument("--renders", type=Path, nargs="*", default=[], help="folders of rendered clips")
     args = args.parse_args()
     cache = Cache(args.lab / "cache")
     for path in tqdm(sorted((args.data / "t2v_bed").glob("*.mp4")), "t2v_bed"):
@@ -58,7 +58,7 @@ def main():
     cache.add("climb", args.data / "climb/bouldering_fixed.mp4", every=3)
     for path in sorted((args.data / "gmdcsa24").glob("s1_*.mp4")):
         cache.add("g_" + path.stem, path, every=3)
-    for path in tqdm(sorted(args.renders.glob("*.mp4")) if args.renders else [], "renders"):
+    for path in tqdm(sorted(path for folder in args.renders for path in folder.glob("*.mp4")), "renders"):
         if not path.with_suffix(".json").exists():
             continue
         about, people, _, _ = truth.read(path.with_suffix(".json"))

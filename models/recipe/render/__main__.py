@@ -28,6 +28,7 @@ def main() -> None:
     kept.add_argument("--held-out", action="store_true", help="only seeds whose people, rooms and looks are never trained on")
     parser.add_argument("--scenario", choices=sorted(DAILY), help="what everybody does, in place of the seed's own story")
     parser.add_argument("--seconds", type=float, help="how long the clips of that scenario are (default: as the seed has it)")
+    parser.add_argument("--fps", type=float, help="pictures a second, in place of the seed's own: few are enough to learn single pictures from")
     parser.add_argument(
         "--data",
         type=Path,
@@ -43,6 +44,8 @@ def main() -> None:
     if args.hard:
         seeds = [seed for seed in seeds if hard(seed, people)]
     specs = [make_spec(seed, people, args.scenario, args.seconds) for seed in seeds]
+    if args.fps:
+        specs = [spec | dict(fps=args.fps) for spec in specs]
     if args.train:
         specs = [spec for spec in specs if part(spec) == "train"]
     if args.held_out:

@@ -9,7 +9,7 @@ import config
 import export
 import probe
 from encoded import mirror
-from encoder_train import imitation
+from encoder_train import imitation, targets, told
 from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
@@ -79,6 +79,49 @@ def test_imitating_perfectly_costs_nothing(pose):
         features, out = pose(torch.rand(2, 3, 192, 256) * 255)
     loss = imitation(features, out, features, out)
     assert all(abs(v.item()) < 1e-5 for v in loss.values())
+
+
+def standing(y, x, tall):
+    """Known people (1,4,F): one, whose joints stand in a column of cells."""
+    known = np.zeros((1, 4, config.FEATURES), np.float32)
+    joints = known[0, 0, :51].reshape(17, 3)
+    joints[:] = np.stack([(y + np.linspace(0.05, 0.95, 17) * tall) / H, np.full(17, x / W), np.ones(17)], 1)
+    known[0, 0, 51:] = [y / H, (x - tall / 6) / W, (y + tall) / H, (x + tall / 6) / W, 1]
+    return torch.from_numpy(known)
+
+
+def test_the_maps_of_known_people_decode_to_them():
+    known = standing(8.3, 20.6, 30)
+    known[0, 0, 5 * 3 + 2] = 0.3  # a shoulder behind something
+    target, care = told(known, H, W)
+    found = decode(target)[0, 0]
+    assert torch.allclose(found[51:55], known[0, 0, 51:55], atol=1e-3)
+    joints = found[:51].reshape(17, 3)
+    assert torch.allclose(joints[:, :2], known[0, 0, :51].reshape(17, 3)[:, :2], atol=1e-3)
+    assert joints[5, 2] < 0.3 < joints[6, 2] and care.all()
+
+
+def test_of_whom_too_little_shows_nothing_is_told():
+    known = standing(8, 20, 30)
+    known[0, 0, 55] = 0.1
+    target, care = told(known, H, W)
+    assert torch.sigmoid(target["centre"]).max() < 0.01
+    assert not care[0, 0, 10:36, 17:23].any() and care[0, 0, :, 40:].all()
+
+
+def test_the_teacher_is_asked_only_about_whom_nobody_knows():
+    asked = []
+
+    def teacher(pictures):
+        asked.append(pictures.flatten(1).mean(1).tolist())
+        return torch.ones(len(pictures), 24, H, W), {name: torch.ones(len(pictures), n, H, W) for name, n in HEADS.items()}
+
+    known = torch.cat([standing(8, 20, 30), torch.full((1, 4, config.FEATURES), torch.nan), torch.zeros(1, 4, config.FEATURES)])
+    pictures = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 3, config.HEIGHT, config.WIDTH)
+    order, features, target, _ = targets(teacher, pictures, known)
+    assert asked == [[1.0]] and order.tolist() == [1, 0, 2] and len(features) == 1
+    greatest = torch.sigmoid(target["centre"]).amax((1, 2, 3)).tolist()
+    assert greatest == pytest.approx([torch.sigmoid(torch.tensor(1.0)).item(), 0.9, 1e-4], abs=0.06)
 
 
 def test_motion_grid_sees_where_it_moved():
