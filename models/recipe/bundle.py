@@ -21,6 +21,8 @@ import export
 import probe
 from frames import Cache, letterbox
 from nets import encoder
+from nets.blend import between
+from nets.even import even
 from nets.head import Head, restore
 from quantise import quantise
 from stream import Bundle
@@ -78,9 +80,9 @@ def manifest(folder, choice, data):
                        "scores": choice.get("scores", {})}}
 
 
-def build(lab, out, data, keep_encoder=False):
+def build(lab, out, data, keep_encoder=False, start=None):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
-    encoder stays, and only the head is new."""
+    encoder stays, and only the head is new. With `start`, weights that the encoder was trained on from, it ships half way back."""
     torch.manual_seed(config.SEED)
     head = Head()
     if (lab / "head.pt").exists():
@@ -92,8 +94,11 @@ def build(lab, out, data, keep_encoder=False):
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
-        export.encoder(encoder.load(lab / "encoder_grown.pt"), lab / "encoder_fp32.onnx")
-        quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", calibration(lab), choice.get("calibration", "minmax"))
+        pictures, net = calibration(lab), encoder.load(lab / "encoder_grown.pt")
+        if start:
+            net.load_state_dict(between(encoder.load(start).state_dict(), net.state_dict()))
+        export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
+        quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
     export.head(head, new / "head.onnx")
     about = manifest(new, choice, data)
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -128,8 +133,9 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
     args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
+    args.add_argument("--start", type=Path, help="weights that the encoder was trained on from; what ships lies half way")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder)
+    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.start)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 

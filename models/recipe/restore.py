@@ -2,7 +2,7 @@
 
     python restore.py --bundle ../bundle --lab LAB
 
-Writes `LAB/encoder_grown.pt` (nothing if it is there). Weights are those of the INT8 file times their scales, so what comes
+Writes `LAB/restored.pt` (nothing if it is there). Weights are those of the INT8 file times their scales, so what comes
 back says what ships, but for the rounding of activations; it is not the float network that was quantised.
 """
 
@@ -75,7 +75,7 @@ def main():
     args.add_argument("--bundle", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
     args = args.parse_args()
-    out = args.lab / "encoder_grown.pt"
+    out = args.lab / "restored.pt"
     if out.exists():
         raise SystemExit(f"{out} is there already: nothing was written. Move it away to restore the shipped one")
     weights = restored(args.bundle / "encoder.onnx").state_dict()

@@ -56,16 +56,19 @@ class Fpn(nn.Module):
 
 
 class Heads(nn.Module):
-    """Six light heads over the stride-4 map: a dict of raw maps (`centre` and `heat` are logits)."""
+    """Six light heads over the stride-4 map: a dict of raw maps (`centre` and `heat` are logits); those in `limits`,
+    name -> (least, most), end there."""
 
     def __init__(self, channels=24, width=96, names=tuple(HEADS)):
         super().__init__()
+        self.limits = {}
         self.heads = nn.ModuleDict({
             name: nn.ModuleList([Same(channels, channels, 3, groups=channels), Same(channels, width, 1),
                                  Same(width, HEADS[name], 1)]) for name in names})
 
     def forward(self, x):
-        return {name: b(F.relu(p(d(x)))) for name, (d, p, b) in self.heads.items()}
+        maps = {name: b(F.relu(p(d(x)))) for name, (d, p, b) in self.heads.items()}
+        return {name: y.clamp(*self.limits[name]) if name in self.limits else y for name, y in maps.items()}
 
 
 class MoveNet(nn.Module):
