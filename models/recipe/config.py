@@ -12,7 +12,7 @@ SCENE = 2 * GRID[0] * GRID[1]  # motion, then brightness: contract's G
 TICKS, RATE = 64, 15.0
 MIN_TICKS = 12                 # 0.8 s: an alert in the first second after a start is worth little
 HOLD_TICKS = 3                 # 5 fps still works; 8 fps repeats at most once
-TRACKER = {"min_score": 0.04, "start_score": 0.1, "start_overlap": 0.3, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45}
+TRACKER = {"min_score": 0.08, "start_score": 0.15, "start_overlap": 0.3, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45}
 OPSET = 17
 SEED = 20261124
 
