@@ -4,8 +4,8 @@
 
 Student and teacher see the same picture, the student's is spoiled. Of a filmed or generated picture the student imitates the
 teacher's features of the upsampling path and its six head maps; of a rendered one, whose people are known exactly, it learns
-these, and no teacher is asked: his guesses would stand beside the truth. The state is saved every few minutes; the same command goes on from there. The learning rate
-falls by a cosine over `--minutes` of training time, which is the schedule's only clock.
+these, and no teacher is asked: his guesses would stand beside the truth. The state is saved every few minutes; the same command
+goes on from there. The learning rate falls by a cosine over `--minutes` of training time, which is the schedule's only clock.
 """
 
 import argparse
@@ -33,11 +33,13 @@ NOBODY = -9.2              # logit of one in ten thousand
 def imitation(features, maps, target_features, target, example=1.0, care=1.0):
     """Loss terms by name. Features: squared error over the teacher's spread; centre and heat: cross-entropy with the target's
     probabilities, weighted towards people, where `care` (B,1,h,w) is not 0; the rest: absolute error in cells where the target has somebody.
-    `features` and the first rows of `maps` may be of the first pictures alone, those that the teacher was asked about."""
-    spread = target_features.var((0, 2, 3), keepdim=True) + 0.02
-    where = torch.sigmoid(target["centre"])
-    weight = 0.3 + 3 * F.max_pool2d(where[: len(features)], 9, 1, 4)
-    loss = {"feature": ((features - target_features) ** 2 / spread * weight * example).mean()}
+    `target_features` are of the first pictures alone, those that the teacher was asked about; None: of none."""
+    where, loss = torch.sigmoid(target["centre"]), {"feature": features.sum() * 0}
+    if target_features is not None:
+        features = features[: len(target_features)]
+        spread = target_features.var((0, 2, 3), keepdim=True) + 0.02
+        weight = 0.3 + 3 * F.max_pool2d(where[: len(features)], 9, 1, 4)
+        loss["feature"] = ((features - target_features) ** 2 / spread * weight * example).mean()
     for name in ("centre", "heat"):
         p = torch.sigmoid(target[name])
         entropy = F.binary_cross_entropy(p, p, reduction="none")
@@ -102,13 +104,15 @@ def told(known, h, w):
 
 def targets(teacher, clean, known):
     """What pictures (B,3,H,W) should be taken for: (order of the pictures, the teacher's features of the first of them, maps of all
-    and where they tell). Those whose people are not known, NaN, come first: he is asked about them."""
+    and where they tell). Those whose people are not known, NaN, come first: he is asked about them. None without any."""
     exact = ~torch.isnan(known[:, 0, -1])
     order = torch.argsort(exact.int(), stable=True)
     asked = order[: int((~exact).sum())]
     h, w = clean.shape[2] // config.STRIDE, clean.shape[3] // config.STRIDE
     target, care = told(known[order[len(asked):]], h, w)
     care = torch.cat([torch.ones(len(asked), 1, h, w), care])
+    if not len(asked):
+        return order, None, target, care
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         features, maps = teacher(clean[asked])
     return order, features.float().clone(), {name: torch.cat([maps[name].float(), value]) for name, value in target.items()}, care
@@ -180,7 +184,7 @@ def main():
         order, target_features, target, care = targets(teacher, clean, known)
         with torch.autocast("cpu", torch.bfloat16):
             features, maps = net(spoiled[order])
-        loss = imitation(features[: len(target_features)].float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care)
+        loss = imitation(features.float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care)
         total = sum(WEIGHT[k] * v for k, v in loss.items())
         state.optimiser.zero_grad()
         total.backward()

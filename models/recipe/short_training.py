@@ -99,7 +99,7 @@ def train(net, batches, lab, rate, terms=tuple(WEIGHT)):
             features, maps = net(spoiled.to(memory_format=torch.channels_last))
         example = teach(target, known)
         features, maps = features.float(), {k: v.float() for k, v in maps.items()}
-        loss = imitation(features, maps, features.detach() if target_features is None else target_features, target, example)
+        loss = imitation(features, maps, target_features, target, example)
         total = sum(WEIGHT[k] * loss[k] for k in terms)
         optimiser.zero_grad()
         total.backward()

@@ -124,6 +124,14 @@ def test_the_teacher_is_asked_only_about_whom_nobody_knows():
     assert greatest == pytest.approx([torch.sigmoid(torch.tensor(1.0)).item(), 0.9, 1e-4], abs=0.06)
 
 
+def test_a_batch_of_known_people_alone_costs_what_its_maps_cost(pose):
+    known = standing(8, 20, 30).expand(2, -1, -1)
+    order, nothing, target, care = targets(None, torch.zeros(2, 3, config.HEIGHT, config.WIDTH), known)
+    loss = imitation(torch.ones(2, 24, H, W), target, nothing, target, care=care)
+    assert nothing is None and order.tolist() == [0, 1]
+    assert all(abs(v.item()) < 1e-4 for v in loss.values())
+
+
 def test_motion_grid_sees_where_it_moved():
     a = torch.full((1, 3, config.HEIGHT, config.WIDTH), 100.0)
     b = a.clone()
