@@ -3,7 +3,7 @@
     python bundle.py --lab LAB --out ../bundle
 
 Reads `LAB/encoder_grown.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two may be
-missing, so that a bundle of the right shape can be made before anything is trained well.
+missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
 """
 
 import argparse
@@ -80,13 +80,10 @@ def manifest(folder, choice, data):
                        "scores": choice.get("scores", {})}}
 
 
-def build(lab, out, data, keep_encoder=False, start=None):
+def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=None):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
-    encoder stays, and only the head is new. With `start`, weights that the encoder was trained on from, it ships half way back."""
+    encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
     torch.manual_seed(config.SEED)
-    head = Head()
-    if (lab / "head.pt").exists():
-        head = restore(torch.load(lab / "head.pt", weights_only=True)["ship"])
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
@@ -94,12 +91,17 @@ def build(lab, out, data, keep_encoder=False, start=None):
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
-        pictures, net = calibration(lab), encoder.load(lab / "encoder_grown.pt")
+        pictures, net = calibration(lab), encoder.load(lab / trained)
         if start:
-            net.load_state_dict(between(encoder.load(start).state_dict(), net.state_dict()))
+            net.load_state_dict(between(encoder.load(lab / start).state_dict(), net.state_dict()))
         export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
-    export.head(head, new / "head.onnx")
+    if (lab / "head.pt").exists():
+        export.head(restore(torch.load(lab / "head.pt", weights_only=True)["ship"]), new / "head.onnx")
+    elif (out / "head.onnx").exists():
+        shutil.copy(out / "head.onnx", new / "head.onnx")
+    else:
+        export.head(Head(), new / "head.onnx")
     about = manifest(new, choice, data)
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     made = Bundle(new)
@@ -133,9 +135,10 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
     args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
-    args.add_argument("--start", type=Path, help="weights that the encoder was trained on from; what ships lies half way")
+    args.add_argument("--encoder", default="encoder_grown.pt", help="weights in LAB")
+    args.add_argument("--start", help="weights in LAB that the encoder was trained on from; what ships lies half way")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.start)
+    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.encoder, args.start)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 

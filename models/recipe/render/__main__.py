@@ -10,6 +10,7 @@ from .body import pool
 from .daily import DAILY
 from .mocap import Library
 from .spec import hard, make_spec
+from .story import RATE
 
 _RECIPE = Path(__file__).resolve().parents[1]
 
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="where the people are kept (default: .cache beside the output)")
     parser.add_argument("--sheets", type=Path, help="also write a contact sheet of each clip into this folder")
     args = parser.parse_args()
+    if args.fps and (args.fps < 0 or RATE % args.fps):
+        parser.error(f"--fps {args.fps}: {RATE} a second must be a multiple of it")
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
     people, library = pool(cache), Library(args.data / "mocap", cache)
     seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
