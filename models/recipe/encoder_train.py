@@ -6,6 +6,7 @@ Student and teacher see the same picture, the student's is spoiled. Of a filmed 
 teacher's features of the upsampling path and its six head maps; of a rendered one, whose people are known exactly, it learns
 these, and no teacher is asked: his guesses would stand beside the truth. The state is saved every few minutes; the same command
 goes on from there. The learning rate falls by a cosine over `--minutes` of training time, which is the schedule's only clock.
+With `--integer` the backbone stays, and path and heads learn to say in eight bits what they say.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from torch.utils.data import DataLoader
 
 import config
 from bundle import calibration
-from nets import encoder, movenet, norm
+from nets import encoder, integer, movenet, norm
+from nets.even import even
 from nets.movenet import HEADS
 from pictures import Pictures
 
@@ -122,9 +124,14 @@ class State:
     """Student, its moving average, optimiser and clock; saved and restored as one file."""
 
     def __init__(self, args):
-        pictures = torch.from_numpy(calibration(args.lab)).permute(0, 3, 1, 2).float()
-        self.net = norm.normalise(encoder.load(args.start), pictures).requires_grad_(True).to(memory_format=torch.channels_last)
-        self.frozen = [self.net.stem, self.net.first, *self.net.blocks[: args.freeze]] if args.freeze else []
+        drawn = calibration(args.lab)
+        pictures = torch.from_numpy(drawn).permute(0, 3, 1, 2).float()
+        net = encoder.load(args.start)
+        net = integer.aware(even(net, drawn), drawn) if args.integer else norm.normalise(net, pictures)
+        self.net = net.requires_grad_(True).to(memory_format=torch.channels_last)
+        self.frozen = [net.stem, net.first, *net.blocks[: args.freeze]] if args.freeze else []
+        if args.integer:
+            self.frozen = [part for part in net.children() if part not in (net.fpn, net.heads)]
         for part in self.frozen:
             part.requires_grad_(False)
         self.mean = copy.deepcopy(self.net).eval().requires_grad_(False)
@@ -163,6 +170,7 @@ def main():
     args.add_argument("--start", type=Path, required=True)
     args.add_argument("--out", default="encoder.pt")
     args.add_argument("--freeze", type=int, default=0, help="blocks at the start that stay as they are")
+    args.add_argument("--integer", action="store_true", help="quantisation-aware, of an encoder that needs no other training")
     args.add_argument("--minutes", type=float, default=60)
     args.add_argument("--batch", type=int, default=24)
     args.add_argument("--rate", type=float, default=4e-4)
@@ -182,6 +190,8 @@ def main():
         clean, spoiled, known = next(loader)
         clean, spoiled = (x.permute(0, 3, 1, 2).float() for x in (clean, spoiled))
         order, target_features, target, care = targets(teacher, clean, known)
+        if args.integer:
+            target_features = None  # even channels are not the teacher's
         with torch.autocast("cpu", torch.bfloat16):
             features, maps = net(spoiled[order])
         loss = imitation(features.float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care)
