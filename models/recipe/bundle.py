@@ -23,7 +23,7 @@ from frames import Cache, letterbox
 from nets import encoder
 from nets.blend import between
 from nets.even import even
-from nets.head import Head, restore
+from nets.head import Head, Mirrored, restore
 from quantise import quantise
 from stream import Bundle
 
@@ -97,11 +97,11 @@ def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=
         export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
     if (lab / "head.pt").exists():
-        export.head(restore(torch.load(lab / "head.pt", weights_only=True)["ship"]), new / "head.onnx")
+        export.head(Mirrored(restore(torch.load(lab / "head.pt", weights_only=True)["ship"])), new / "head.onnx")
     elif (out / "head.onnx").exists():
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
-        export.head(Head(), new / "head.onnx")
+        export.head(Mirrored(Head()), new / "head.onnx")
     about = manifest(new, choice, data)
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     made = Bundle(new)

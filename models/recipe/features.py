@@ -31,9 +31,9 @@ def save(path, encoded, **more):
     temporary.rename(path)
 
 
-def rendered(bundle, folder, out):
+def rendered(bundle, folder, out, prefix="r_"):
     for path in tqdm(sorted(Path(folder).glob("*.json")), "renders"):
-        target = out / f"r_{path.stem}.npz"
+        target = out / f"{prefix}{path.stem}.npz"
         if target.exists() or not path.exists():
             continue
         about, people, labels, each = truth.read(path)
@@ -65,18 +65,31 @@ def filmed(bundle, data, out):
             save(target, encoded, labels=labels, split=split, scenario="gmdcsa24")
 
 
+def generated(bundle, data, out):
+    """T2V-Bed, without labels, which are its own and unchecked: for a head that shall go on saying what it says of them."""
+    for path in tqdm(sorted((data / "t2v_bed").glob("*.mp4")), "generated"):
+        target = out / f"t_{path.stem}.npz"
+        if not target.exists():
+            encoded = encode_clip(bundle.encode, read(path))
+            save(target, encoded, labels=np.full(len(encoded[0]), IGNORE, np.uint8), split="train", scenario="t2v_bed")
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--bundle", type=Path, required=True)
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--renders", type=Path)
+    args.add_argument("--ordinary", type=Path, help="rendered minutes of ordinary life, for training; generated clips as well")
     args = args.parse_args()
     out = args.lab / "encoded"
     out.mkdir(parents=True, exist_ok=True)
     bundle = Bundle(args.bundle)
     if args.renders:
         rendered(bundle, args.renders, out)
+    if args.ordinary:
+        rendered(bundle, args.ordinary, out, "o_")
+        generated(bundle, args.data, out)
     filmed(bundle, args.data, out)
 
 

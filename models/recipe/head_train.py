@@ -3,7 +3,9 @@
     python head_train.py --lab LAB --motions skeletons.npz --minutes 10
 
 Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
-on from `--start` is shipped half way back to it (`nets/blend.py`).
+on from `--start` is shipped half way back to it (`nets/blend.py`). With `--keep` it is shipped as it is: the truth is then told of
+ordinary life alone, and elsewhere the head learns to say what it said at the start ("Learning without Forgetting", Li and Hoiem
+2016), since more truth of rendered pictures costs sight of filmed ones.
 """
 
 import argparse
@@ -21,23 +23,29 @@ import config
 from encoded import Encoded
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
 from nets.blend import between
-from nets.head import Head, exported
+from nets.head import Head, Mirrored, exported
 
+KEEP = 3.0  # what a nat of distance from the head at the start costs, in nats of the truth
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
 
 
-def losses(net, batch, device="cpu"):
-    """Mean loss of a batch of windows, and the last tick's logits."""
+def losses(net, batch, kept=None, device="cpu"):
+    """Mean loss of a batch of windows, and the last tick's logits. `kept` (n,K): the logits that the first n windows shall go on having,
+    whatever their labels are."""
     person, scene, mask = (torch.from_numpy(batch[k]).to(device) for k in ("person", "scene", "mask"))
     label, ticks = torch.from_numpy(batch["label"].astype(np.int64)), torch.from_numpy(batch["ticks"].astype(np.int64))
     weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))])
     with torch.autocast(device, torch.bfloat16, enabled=net.training):
         last, every = net.both(person, scene, mask)
-    last, every = last.float(), every.float()
+    last, every, kept = last.float(), every.float(), last[:0].float() if kept is None else kept
+    n = len(kept)
     kwargs = {"ignore_index": IGNORE, "weight": weight, "label_smoothing": 0.03}
-    known = (label != IGNORE).any()
-    loss = F.cross_entropy(last, label, **kwargs) if known else last.sum() * 0
-    loss = loss + 0.33 * F.cross_entropy(every.flatten(0, 1), ticks.flatten(), **kwargs)
+    known = (label[n:] != IGNORE).any()
+    loss = F.cross_entropy(last[n:], label[n:], **kwargs) if known else last.sum() * 0
+    loss = loss + 0.33 * F.cross_entropy(every[n:].flatten(0, 1), ticks[n:].flatten(), **kwargs)
+    if n:
+        asked = F.kl_div(F.log_softmax(last[:n], -1), F.log_softmax(kept, -1), reduction="batchmean", log_target=True)
+        loss = loss * (1 - n / len(label)) + KEEP * asked * n / len(label)
     return loss, last
 
 
@@ -68,9 +76,15 @@ def mixture(rng, motions, others, size):
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
-def learn(net, optimiser, batch):
+def said(head, batch, n):
+    """Logits (n,K) of the first `n` windows of a batch by `head`, for inference."""
+    with torch.no_grad():
+        return head(*(torch.from_numpy(batch[k][:n]) for k in ("person", "scene", "mask")))
+
+
+def learn(net, optimiser, batch, kept=None):
     """One step on a batch; its loss."""
-    loss, _ = losses(net, batch)
+    loss, _ = losses(net, batch, kept)
     optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -86,6 +100,9 @@ def main():
     args.add_argument("--batch", type=int, default=192)
     args.add_argument("--rendered", type=float, default=0.35, help="share of a batch from encoded rendered clips, if any")
     args.add_argument("--filmed", type=float, default=0.2, help="share of a batch from encoded filmed clips, if any")
+    args.add_argument("--generated", type=float, default=0.0, help="share of a batch from encoded generated clips, if any")
+    args.add_argument("--ordinary", type=float, default=0.0, help="share of a batch from encoded minutes of ordinary life, if any")
+    args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, go on saying what that head says")
     args.add_argument("--rate", type=float, default=2e-3)
     args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on; what ships lies half way")
     args.add_argument("--out", default="head.pt")
@@ -95,6 +112,7 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     net = exported(args.start).train() if args.start else Head()
+    before = Mirrored(exported(args.start)).eval() if args.keep else None
     mean = copy.deepcopy(net)
     first = {k: v.clone() for k, v in net.state_dict().items() if not k.startswith("tick.")}  # only training uses `tick`
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
@@ -109,14 +127,15 @@ def main():
     rng = np.random.default_rng([args.seed, step])
     train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
     others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix))
-              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"))]
+              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"), (args.generated, "t_"), (args.ordinary, "o_"))]
     others = [(count, clips) for count, clips in others if count and len(clips)]
+    ordinary = round(args.ordinary * args.batch)  # the last of each batch
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
     def save():
         rest = {name: value for name, value in mean.state_dict().items() if name in first}
-        ship = {**mean.state_dict(), **between(first, rest)} if args.start else mean.state_dict()
+        ship = {**mean.state_dict(), **between(first, rest)} if args.start and not args.keep else mean.state_dict()
         torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "ship": ship, "optimiser": optimiser.state_dict(), "step": step,
                     "seconds": seconds}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path)
@@ -124,7 +143,8 @@ def main():
     while (done := seconds / (60 * args.minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        total.append(learn(net, optimiser, mixture(rng, train, others, args.batch)))
+        batch = mixture(rng, train, others, args.batch)
+        total.append(learn(net, optimiser, batch, said(before, batch, args.batch - ordinary) if args.keep else None))
         step += 1
         with torch.no_grad():
             rate = max(0.005, 1 / (step + 1))

@@ -159,6 +159,33 @@ class Head(Reader):
         return x
 
 
+class Mirrored(nn.Module):
+    """A head that is asked about the people and about their mirror image, and answers with the mean: who falls to the left falls as
+    surely as who falls to the right. Same inputs and logits as `net`."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, person, scene, mask):
+        both = torch.cat([person, mirror(person, mask[..., 1:])]), torch.cat([scene, mirror_grid(scene)]), torch.cat([mask, mask])
+        return self.net(*both).reshape(2, -1, len(config.CLASSES)).mean(0)
+
+
+def mirror(person, seen):
+    """Person rows (R,T,F) of the mirrored picture; zeros stay zeros. `encoded.mirror` for PyTorch."""
+    rows = person[..., : 3 * J].unflatten(-1, (J, 3))[..., list(config.FLIP), :]
+    joints = torch.stack([rows[..., 0], 1 - rows[..., 1], rows[..., 2]], -1).flatten(-2)
+    y0, x0, y1, x1, score = person[..., 3 * J :].unbind(-1)
+    return torch.cat([joints, torch.stack([y0, 1 - x1, y1, 1 - x0, score], -1)], -1) * seen
+
+
+def mirror_grid(scene):
+    """Scene rows (R,T,G) of the mirrored picture."""
+    cells = scene.unflatten(-1, (2, *config.GRID))
+    return cells[..., list(range(config.GRID[1]))[::-1]].flatten(-3)
+
+
 def folded(net):
     """A copy for inference with BatchNorm folded into the convolution before it; same outputs within rounding."""
     net = copy.deepcopy(net).eval()
@@ -178,12 +205,12 @@ def restore(weights):
 
 
 def exported(path):
-    """The head of a bundle, to be trained on: folded, with a new `tick` layer, which only training uses."""
+    """The head of a bundle, `Mirrored` or not, to be trained on: folded, with a new `tick` layer, which only training uses."""
     import onnx
     from onnx import numpy_helper
 
     net = folded(Head())
-    found = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(path).graph.initializer}
+    found = {i.name.removeprefix("net."): torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(path).graph.initializer}
     weights = {name: value if name.startswith("tick.") else found[name] for name, value in net.state_dict().items()}
     net.load_state_dict(weights)
     return net

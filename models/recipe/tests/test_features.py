@@ -10,6 +10,7 @@ import config
 import features
 import truth
 from frames import letterbox
+from motions import IGNORE
 from other_cameras import CAMERAS
 
 CLIP = Path(__file__).resolve().parents[3] / "tests/data/fall.mp4"
@@ -34,6 +35,16 @@ def test_who_is_trained_on_comes_through_every_camera_and_who_validates_as_filme
     assert [name for name, part in split.items() if part == "valid"] == ["g_s2_fall_12_as-filmed"]
     slow, usual = (len(np.load(out / f"g_s1_fall_13_{camera}.npz")["times"]) for camera in ("7.5-fps", "as-filmed"))
     assert 0 < slow < 0.6 * usual, "a slow camera shows fewer pictures"
+
+
+def test_generated_people_come_without_the_labels_that_nobody_checked(tmp_path):
+    clips, out = tmp_path / "data/t2v_bed", tmp_path / "encoded"
+    clips.mkdir(parents=True)
+    out.mkdir()
+    shutil.copy(CLIP, clips / "mage_fall_001.mp4")
+    features.generated(SimpleNamespace(encode=nobody), tmp_path / "data", out)
+    kept = np.load(out / "t_mage_fall_001.npz")
+    assert len(kept["times"]) > 10 and (kept["labels"] == IGNORE).all()
 
 
 def test_known_people_are_fitted_as_the_picture_is():

@@ -13,7 +13,7 @@ from encoder_train import imitation, targets, told
 from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
-from nets.head import Head, exported, folded, restore
+from nets.head import Head, Mirrored, exported, folded, restore
 from nets.movenet import HEADS, MoveNet
 from prune import V3
 from quantise import assert_integer, quantise
@@ -163,11 +163,27 @@ def test_the_head_does_not_care_where_in_the_batch_a_row_stands():
     assert torch.allclose(whole[1:2], alone, atol=1e-5)
 
 
-def test_the_head_is_the_same_in_onnx(folder):
+def test_a_mirrored_head_says_of_the_mirrored_picture_what_it_says_of_the_picture():
+    torch.manual_seed(2)
+    plain = Head().eval()
+    net, seen = Mirrored(plain), (torch.rand(3, config.TICKS, 1) < 0.8).float()
+    mask = torch.cat([torch.ones_like(seen), seen], -1)
+    person, scene = torch.rand(3, config.TICKS, config.FEATURES) * seen, torch.rand(3, config.TICKS, config.SCENE)
+    other = torch.from_numpy(mirror(person.numpy(), seen.numpy())).float()
+    across = scene.unflatten(-1, (2, *config.GRID)).flip(-1).flatten(-3)
+    with torch.no_grad():
+        one, two = plain(person, scene, mask), plain(other, across, mask)
+        assert not torch.allclose(one, two, atol=1e-3)
+        for rows in ((person, scene), (other, across)):
+            assert torch.allclose(net(*rows, mask), (one + two) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", (Head, lambda: Mirrored(Head())))
+def test_the_head_is_the_same_in_onnx(folder, make):
     torch.manual_seed(1)
-    net = Head().eval()
+    net = make().eval()
     path = export.head(net, folder / "head.onnx")
-    args = [torch.rand(2, config.TICKS, config.FEATURES), torch.rand(2, config.TICKS, config.SCENE), torch.ones(2, config.TICKS, 2)]
+    args = [torch.rand(4, config.TICKS, config.FEATURES), torch.rand(4, config.TICKS, config.SCENE), torch.ones(4, config.TICKS, 2)]
     feed = dict(zip(("person", "scene", "mask"), (a.numpy() for a in args), strict=True))
     with torch.no_grad():
         assert np.allclose(session(path).run(None, feed)[0], net(*args).numpy(), atol=1e-4)
@@ -189,10 +205,11 @@ def test_the_encoder_is_the_same_in_onnx_and_integer_after_quantising(pose, fold
     assert np.allclose(one[0], many[0], atol=1e-4)
 
 
-def test_a_bundles_head_is_taken_up_again_with_the_same_logits(folder):
+@pytest.mark.parametrize("ships", (lambda head: head, Mirrored))
+def test_a_bundles_head_is_taken_up_again_with_the_same_logits(folder, ships):
     torch.manual_seed(3)
     head = folded(Head())
-    export.head(head, folder / "again.onnx")
+    export.head(ships(head), folder / "again.onnx")
     inputs = (torch.rand(2, config.TICKS, config.FEATURES), torch.rand(2, config.TICKS, config.SCENE), torch.ones(2, config.TICKS, 2))
     again = exported(folder / "again.onnx").eval()
     with torch.no_grad():

@@ -1,0 +1,49 @@
+"""What a head is told in training."""
+
+import numpy as np
+import pytest
+import torch
+
+import config
+from head_train import losses, said
+from motions import FALL, IGNORE, NORMAL
+from nets.head import Head, Mirrored
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    n, t = 4, config.TICKS
+    label = np.array([FALL, NORMAL, NORMAL, IGNORE], np.uint8)
+    return {"person": rng.random((n, t, config.FEATURES)).astype(np.float32), "scene": rng.random((n, t, config.SCENE)).astype(np.float32),
+            "mask": np.ones((n, t, 2), np.float32), "label": label, "ticks": label[:, None].repeat(t, 1)}
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Head(drop=0).eval()
+
+
+def test_what_is_kept_is_not_told_the_truth(net, batch):
+    kept = said(net, batch, 2)
+    once = losses(net, batch, kept)[0]
+    batch["label"][:2], batch["ticks"][:2] = NORMAL, NORMAL
+    assert losses(net, batch, kept)[0] == once
+    batch["label"][2] = FALL
+    assert losses(net, batch, kept)[0] != once
+
+
+def test_saying_what_was_said_costs_nothing_and_leaving_it_does(net, batch):
+    batch["label"][:], batch["ticks"][:] = IGNORE, IGNORE
+    batch["ticks"][3, :2] = NORMAL  # so that the mean over known ticks is one
+    kept = said(net, batch, 3)
+    same, moved = losses(net, batch, kept)[0], losses(net, batch, kept + torch.tensor([0.0, 2.0, 0.0, 0.0]))[0]
+    assert moved > same + 0.1
+    moved.backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+
+
+def test_a_mirrored_head_is_asked_as_it_will_ship(net, batch):
+    assert said(Mirrored(net), batch, 3).shape == (3, len(config.CLASSES))
+    assert torch.allclose(said(net, batch, 4), losses(net, batch)[1], atol=1e-5)
