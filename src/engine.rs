@@ -43,8 +43,9 @@ pub struct Engine {
     watches: Vec<Watch>,
     encoding: Encoding,
     scoring: Scoring,
-    /// For each frame of the running batch: its camera, how many rows it asked for, how many ticks it bridged.
-    asked: Vec<(usize, usize, u32)>,
+    /// For each frame of the running batch: its camera, how many rows it asked for if its clip is ready (none where
+    /// there is nobody), how many ticks it bridged.
+    asked: Vec<(usize, Option<usize>, u32)>,
     batch: usize,
     spec: Spec,
 }
@@ -197,7 +198,7 @@ impl Engine {
         let mut row = 0;
         for index in 0..self.asked.len() {
             let (camera, rows, bridged) = self.asked[index];
-            if rows > 0 {
+            if let Some(rows) = rows {
                 let people = self.spec.people * self.spec.person_len;
                 let seen = posture::of(&self.encoding.people[index * people..(index + 1) * people], &self.spec);
                 let upright = seen.map(|posture| posture == Posture::Upright);
@@ -247,12 +248,12 @@ impl Engine {
             if let Some(frame) = watch.clip.push(frame, said, grid, self.spec.frame) {
                 recycle(camera, frame);
             }
-            let rows = if watch.clip.ready() { watch.clip.rows(&mut self.scoring) } else { 0 };
+            let rows = watch.clip.ready().then(|| watch.clip.rows(&mut self.scoring));
             self.asked.push((camera, rows, bridged));
         }
     }
 
-    /// Softmax of each row; the greatest score of each danger over the rows.
+    /// Softmax of each row; the greatest score of each danger over the rows: of none where there is nobody.
     fn greatest(&self, first: usize, rows: usize) -> Scores {
         let classes = self.spec.classes.len();
         let mut greatest = Scores { fall: 0.0, climb: 0.0, upright: None };
@@ -349,6 +350,19 @@ mod tests {
         camera.feed(10, 0.0).unwrap();
         assert!(camera.engine.scores(0).is_none(), "six were not: the clip starts anew with one tick");
         assert_eq!(camera.recycled, 2, "the frames of the old clip came back");
+    }
+
+    #[test]
+    fn an_empty_room_is_scored_without_the_head() {
+        let mut classifier = ScriptedClassifier::new();
+        classifier.spec.scene_row = false;
+        let mut camera = Camera::new();
+        camera.engine = Engine::new(Box::new(classifier), 1, 1, &PolicyConfig::default());
+        camera.feed(0, 0.9).unwrap();
+        assert!(camera.engine.scores(0).is_none(), "one tick is not enough to score");
+        camera.feed(1, 0.9).unwrap();
+        let scores = camera.engine.scores(0).unwrap();
+        assert_eq!((scores.fall, scores.climb, camera.engine.logits().len()), (0.0, 0.0, 0));
     }
 
     #[test]

@@ -102,5 +102,5 @@ fn a_decision_costs_no_allocation() {
     }
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in {decided} decisions for two cameras");
     assert!(decided > 60, "longer than a clip: {decided}");
-    assert!(road.most_rows > 2, "somebody was followed");
+    assert!(road.most_rows > 1, "somebody was followed before both cameras");
 }

@@ -67,7 +67,7 @@ def manifest(folder, choice, data):
     for kind, batch, precision in (("encoder", "batch", "int8"), ("head", "rows", "fp32")):
         file = f"{kind}.onnx"
         parts[kind] = {"file": file, "sha256": sha256(folder / file), "opset": config.OPSET, "precision": precision, **tensors(kind, batch)}
-    parts["head"]["scene_row"] = choice.get("scene_row", True)
+    parts["head"]["scene_row"] = choice.get("scene_row", False)
     return {
         "schema": 1, "name": "falld-pose", "version": choice.get("version", "0.1.0"), "classes": list(config.CLASSES),
         "frame": {"width": config.WIDTH, "height": config.HEIGHT, "channels": "rgb", "fit": "letterbox", "pad": config.PAD},

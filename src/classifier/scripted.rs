@@ -11,7 +11,8 @@ use crate::frame::Size;
 /// Answers by the first pixel of each picture.
 #[derive(Debug)]
 pub struct ScriptedClassifier {
-    spec: Spec,
+    /// What it says of itself.
+    pub spec: Spec,
     /// Inferences that will fail from now on.
     pub failures: u32,
 }
