@@ -2,8 +2,8 @@
 
     python bundle.py --lab LAB --out ../bundle
 
-Reads `LAB/encoder_grown.pt`, `LAB/head.pt` and `LAB/choice.json` (temperature, policy, calibration method, scores); the last two may be
-missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
+Reads `LAB/encoder_grown.pt`, `LAB/head.pt` (or what `--encoder` and `--head` name) and `LAB/choice.json` (temperature, policy,
+calibration method, scores); the last two may be missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def manifest(folder, choice, data):
                        "scores": choice.get("scores", {})}}
 
 
-def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=None):
+def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=None, head="head.pt"):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
     encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
     torch.manual_seed(config.SEED)
@@ -96,8 +96,8 @@ def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=
             net.load_state_dict(between(encoder.load(lab / start).state_dict(), net.state_dict()))
         export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
-    if (lab / "head.pt").exists():
-        export.head(Mirrored(restore(torch.load(lab / "head.pt", weights_only=True)["ship"])), new / "head.onnx")
+    if (lab / head).exists():
+        export.head(Mirrored(restore(torch.load(lab / head, weights_only=True)["ship"])), new / "head.onnx")
     elif (out / "head.onnx").exists():
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
@@ -136,9 +136,10 @@ def main():
     args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
     args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
     args.add_argument("--encoder", default="encoder_grown.pt", help="weights in LAB")
+    args.add_argument("--head", default="head.pt", help="weights in LAB")
     args.add_argument("--start", help="weights in LAB that the encoder was trained on from; what ships lies half way")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.encoder, args.start)
+    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.encoder, args.start, args.head)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 

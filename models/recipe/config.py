@@ -14,6 +14,7 @@ MIN_TICKS = 12                 # 0.8 s: an alert in the first second after a sta
 HOLD_TICKS = 3                 # 5 fps still works; 8 fps repeats at most once
 TRACKER = {"min_score": 0.08, "start_score": 0.15, "start_overlap": 0.3, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45}
 OPSET = 17
+PERCENTILE = 99.99             # of what a map says in the calibration pictures: what lies beyond ends there in eight bits
 SEED = 20261124
 
 FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)  # keypoints of the mirrored picture

@@ -7,9 +7,11 @@ One file a clip, `<name>.npz`: times, missed, people (n,P,F), scene (n,G), label
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import config
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, early, judge, spells
+from nets.head import mirror, mirror_grid
 from stream import Rings
 
 MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
@@ -51,7 +53,7 @@ class Encoded:
     """All encoded clips of one split, followed by the tracker once. Those for training are shown varied, others as they come."""
 
     def __init__(self, folder, split, prefix=""):
-        self.clips, self.varied = [], split == "train"
+        self.clips, self.varied, self.prefix = [], split == "train", prefix
         for path in sorted(Path(folder).glob(f"{prefix}*.npz")):
             d = np.load(path, allow_pickle=False)
             if str(d["split"]) != split or not len(d["times"]):
@@ -128,9 +130,8 @@ class Encoded:
             seen_all[i], exist_all[i] = use, exist
         out["mask"] = np.stack([exist_all, seen_all], -1).astype(np.float32)
         flip = rng.random(n) < 0.5
-        out["person"][flip] = mirror(out["person"][flip], out["mask"][flip, :, 1:])
-        grid = out["scene"][flip].reshape(-1, t, 2, *config.GRID)[..., ::-1]
-        out["scene"][flip] = grid.reshape(-1, t, config.SCENE)
+        out["person"][flip] = mirror(*(torch.from_numpy(x) for x in (out["person"][flip], out["mask"][flip, :, 1:]))).numpy()
+        out["scene"][flip] = mirror_grid(torch.from_numpy(out["scene"][flip])).numpy()
         out["scene"] *= (rng.random((n, 1, 1)) < 0.8)
         if self.varied:
             moved = rng.random(n) < MOVED
@@ -175,13 +176,3 @@ def blur(rng, person, seen):
     out[..., :51] = joints.reshape(n, t, 51)
     out[..., 51:55] += size[..., None] * rng.standard_normal((n, t, 4), np.float32)
     return out * seen[..., None]
-
-
-def mirror(person, seen):
-    """Person rows (..., F) of the mirrored picture; zeros stay zeros."""
-    joints = person[..., :51].reshape(*person.shape[:-1], 17, 3)[..., list(config.FLIP), :].copy()
-    joints[..., 1] = 1 - joints[..., 1]
-    out = person.copy()
-    out[..., :51] = joints.reshape(*person.shape[:-1], 51)
-    out[..., 52], out[..., 54] = 1 - person[..., 54], 1 - person[..., 52]
-    return out * seen

@@ -129,9 +129,10 @@ class State:
         net = encoder.load(args.start)
         net = integer.aware(even(net, drawn), drawn) if args.integer else norm.normalise(net, pictures)
         self.net = net.requires_grad_(True).to(memory_format=torch.channels_last)
-        self.frozen = [net.stem, net.first, *net.blocks[: args.freeze]] if args.freeze else []
         if args.integer:
             self.frozen = [part for part in net.children() if part not in (net.fpn, net.heads)]
+        else:
+            self.frozen = [net.stem, net.first, *net.blocks[: args.freeze]] if args.freeze else []
         for part in self.frozen:
             part.requires_grad_(False)
         self.mean = copy.deepcopy(self.net).eval().requires_grad_(False)

@@ -109,6 +109,8 @@ def main():
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
     args = args.parse_args()
+    if args.keep and not args.start:
+        raise SystemExit("--keep needs --start, the head that is to go on saying what it says")
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     net = exported(args.start).train() if args.start else Head()
@@ -129,7 +131,9 @@ def main():
     others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix))
               for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"), (args.generated, "t_"), (args.ordinary, "o_"))]
     others = [(count, clips) for count, clips in others if count and len(clips)]
-    ordinary = round(args.ordinary * args.batch)  # the last of each batch
+    ordinary = sum(count for count, clips in others if clips.prefix == "o_")  # the last of each batch
+    if args.keep and not ordinary:
+        raise SystemExit(f"--keep needs a share of --ordinary above 0 and o_*.npz in {args.lab / 'encoded'}: run `features.py --ordinary` first")
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 

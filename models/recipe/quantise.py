@@ -10,6 +10,8 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+import config
+
 METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
 QUANTISED = ("Conv", "Add", "Mul", "GlobalAveragePool", "Resize", "Relu", "Clip")
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -33,7 +35,7 @@ class Reader(CalibrationDataReader):
         return next(self.rest, None)
 
 
-def quantise(source, target, pictures, method="minmax", percentile=99.99):
+def quantise(source, target, pictures, method="minmax", percentile=config.PERCENTILE):
     """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3)."""
     feeds = [{"frame": p[None], "previous": p[None]} for p in pictures]
     return _static(source, target, feeds, QUANTISED, "/pose/", METHODS[method], percentile)
@@ -45,7 +47,7 @@ def quantise_head(source, target, windows, size=16):
     return _static(source, target, feeds, PRODUCTS, "/", CalibrationMethod.MinMax)
 
 
-def _static(source, target, feeds, kinds, prefix, method, percentile=99.99):
+def _static(source, target, feeds, kinds, prefix, method, percentile=config.PERCENTILE):
     """Integer nodes of these kinds whose names begin with `prefix`: per-channel symmetric weights, asymmetric activations."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"

@@ -173,7 +173,7 @@ class Mirrored(nn.Module):
 
 
 def mirror(person, seen):
-    """Person rows (R,T,F) of the mirrored picture; zeros stay zeros. `encoded.mirror` for PyTorch."""
+    """Person rows (R,T,F) of the mirrored picture; zeros stay zeros where `seen` (R,T,1) is 0."""
     rows = person[..., : 3 * J].unflatten(-1, (J, 3))[..., list(config.FLIP), :]
     joints = torch.stack([rows[..., 0], 1 - rows[..., 1], rows[..., 2]], -1).flatten(-2)
     y0, x0, y1, x1, score = person[..., 3 * J :].unbind(-1)

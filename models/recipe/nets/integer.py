@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+import config
 from nets.movenet import Same
-
-PERCENTILE = 99.99  # of what a map says, as `quantise.py` has it
 
 
 class Rounded(Same):
@@ -52,7 +51,7 @@ def aware(net, pictures):
     def watch(conv):
         def see(_, enter, out):
             for side, x in (("start", enter[0]), ("end", F.relu(out) if conv in set(net.fpn.point) else out)):
-                ranges.setdefault((conv, side), []).append(np.percentile(x.numpy(), (100 - PERCENTILE, PERCENTILE)))
+                ranges.setdefault((conv, side), []).append(np.percentile(x.numpy(), (100 - config.PERCENTILE, config.PERCENTILE)))
         hooks.append(conv.register_forward_hook(see))
 
     for _, _, conv in places:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import config
-from encoded import EDGE, elsewhere, mirror
+from encoded import EDGE, elsewhere
 from motions import CLIMB, IGNORE, NORMAL, judge
 
 
@@ -38,7 +38,6 @@ def test_who_was_not_seen_is_nowhere():
     seen[:, 10:20] = False
     moved = elsewhere(np.random.default_rng(0), rows * seen[..., None], seen)
     assert not moved[:, 10:20].any() and moved[:, 20:].any()
-    assert not mirror(moved, seen[..., None])[:, 10:20].any()
 
 
 def test_a_climb_is_known_once_somebody_was_seen_on_the_floor():

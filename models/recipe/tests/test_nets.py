@@ -8,12 +8,11 @@ import torch
 import config
 import export
 import probe
-from encoded import mirror
 from encoder_train import imitation, targets, told
 from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
-from nets.head import Head, Mirrored, exported, folded, restore
+from nets.head import Head, Mirrored, exported, folded, mirror, restore
 from nets.movenet import HEADS, MoveNet
 from prune import V3
 from quantise import assert_integer, quantise
@@ -150,9 +149,16 @@ def test_an_unseen_fall_is_unknown():
 
 
 def test_mirroring_twice_changes_nothing():
-    rng = np.random.default_rng(0)
-    person, seen = rng.random((2, 5, config.FEATURES)).astype(np.float32), np.ones((2, 5, 1), np.float32)
-    assert np.allclose(mirror(mirror(person, seen), seen), person, atol=1e-6)
+    person, seen = torch.rand(2, 5, config.FEATURES), torch.ones(2, 5, 1)
+    assert torch.allclose(mirror(mirror(person, seen), seen), person, atol=1e-6)
+
+
+def test_the_left_wrist_is_the_right_one_of_the_mirrored_picture_and_who_was_not_seen_is_nowhere():
+    person, seen = torch.rand(1, 2, config.FEATURES), torch.tensor([[[1.0], [0.0]]])
+    person[0, 0, 3 * 9 : 3 * 10], person[0, 0, 51:] = torch.tensor([0.2, 0.3, 0.9]), torch.tensor([0.1, 0.2, 0.6, 0.5, 0.7])
+    other = mirror(person, seen)
+    assert torch.allclose(other[0, 0, 3 * 10 : 3 * 11], torch.tensor([0.2, 0.7, 0.9]))
+    assert torch.allclose(other[0, 0, 51:], torch.tensor([0.1, 0.5, 0.6, 0.8, 0.7])) and not other[0, 1].any()
 
 
 def test_the_head_does_not_care_where_in_the_batch_a_row_stands():
@@ -169,7 +175,7 @@ def test_a_mirrored_head_says_of_the_mirrored_picture_what_it_says_of_the_pictur
     net, seen = Mirrored(plain), (torch.rand(3, config.TICKS, 1) < 0.8).float()
     mask = torch.cat([torch.ones_like(seen), seen], -1)
     person, scene = torch.rand(3, config.TICKS, config.FEATURES) * seen, torch.rand(3, config.TICKS, config.SCENE)
-    other = torch.from_numpy(mirror(person.numpy(), seen.numpy())).float()
+    other = mirror(person, seen)
     across = scene.unflatten(-1, (2, *config.GRID)).flip(-1).flatten(-3)
     with torch.no_grad():
         one, two = plain(person, scene, mask), plain(other, across, mask)
