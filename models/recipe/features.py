@@ -81,6 +81,7 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--renders", type=Path)
     args.add_argument("--ordinary", type=Path, help="rendered minutes of ordinary life, for training; generated clips as well")
+    args.add_argument("--strangers", type=Path, help="rendered clips of people whom the encoder was not trained on, for the head's training")
     args = args.parse_args()
     out = args.lab / "encoded"
     out.mkdir(parents=True, exist_ok=True)
@@ -90,6 +91,8 @@ def main():
     if args.ordinary:
         rendered(bundle, args.ordinary, out, "o_")
         generated(bundle, args.data, out)
+    if args.strangers:
+        rendered(bundle, args.strangers, out, "s_")
     filmed(bundle, args.data, out)
 
 

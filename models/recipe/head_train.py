@@ -4,8 +4,8 @@
 
 Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
 on from `--start` is shipped half way back to it (`nets/blend.py`). With `--keep` it is shipped as it is: the truth is then told of
-ordinary life alone, and elsewhere the head learns to say what it said at the start ("Learning without Forgetting", Li and Hoiem
-2016), since more truth of rendered pictures costs sight of filmed ones.
+ordinary life, of strangers to the encoder and of climbs, and elsewhere the head learns to say what it said at the start ("Learning without Forgetting", Li
+and Hoiem 2016), since more truth of rendered falls costs sight of filmed ones.
 """
 
 import argparse
@@ -29,23 +29,24 @@ KEEP = 3.0  # what a nat of distance from the head at the start costs, in nats o
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
 
 
-def losses(net, batch, kept=None, device="cpu"):
-    """Mean loss of a batch of windows, and the last tick's logits. `kept` (n,K): the logits that the first n windows shall go on having,
+def losses(net, batch, keep=None, kept=None, device="cpu"):
+    """Mean loss of a batch of windows, and the last tick's logits. Windows `keep` (N,) shall go on having the logits `kept` (n,K),
     whatever their labels are."""
     person, scene, mask = (torch.from_numpy(batch[k]).to(device) for k in ("person", "scene", "mask"))
     label, ticks = torch.from_numpy(batch["label"].astype(np.int64)), torch.from_numpy(batch["ticks"].astype(np.int64))
     weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))])
     with torch.autocast(device, torch.bfloat16, enabled=net.training):
         last, every = net.both(person, scene, mask)
-    last, every, kept = last.float(), every.float(), last[:0].float() if kept is None else kept
-    n = len(kept)
+    last, every = last.float(), every.float()
+    told = torch.ones(len(label), dtype=torch.bool) if keep is None else torch.from_numpy(~keep)
     kwargs = {"ignore_index": IGNORE, "weight": weight, "label_smoothing": 0.03}
-    known = (label[n:] != IGNORE).any()
-    loss = F.cross_entropy(last[n:], label[n:], **kwargs) if known else last.sum() * 0
-    loss = loss + 0.33 * F.cross_entropy(every[n:].flatten(0, 1), ticks[n:].flatten(), **kwargs)
-    if n:
-        asked = F.kl_div(F.log_softmax(last[:n], -1), F.log_softmax(kept, -1), reduction="batchmean", log_target=True)
-        loss = loss * (1 - n / len(label)) + KEEP * asked * n / len(label)
+    known = (label[told] != IGNORE).any()
+    loss = F.cross_entropy(last[told], label[told], **kwargs) if known else last.sum() * 0
+    loss = loss + 0.33 * F.cross_entropy(every[told].flatten(0, 1), ticks[told].flatten(), **kwargs)
+    if kept is not None and len(kept):
+        share = len(kept) / len(label)
+        asked = F.kl_div(F.log_softmax(last[~told], -1), F.log_softmax(kept, -1), reduction="batchmean", log_target=True)
+        loss = loss * (1 - share) + KEEP * asked * share
     return loss, last
 
 
@@ -76,15 +77,20 @@ def mixture(rng, motions, others, size):
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
-def said(head, batch, n):
-    """Logits (n,K) of the first `n` windows of a batch by `head`, for inference."""
+def kept_windows(batch, told):
+    """Which windows (N,) of a batch are not told the truth: all but the last `told`, and climbs, which every source knows alike."""
+    return (np.arange(len(batch["label"])) < len(batch["label"]) - told) & (batch["label"] != CLIMB)
+
+
+def said(head, batch, which):
+    """Logits (n,K) of the windows `which` (N,) of a batch by `head`, for inference."""
     with torch.no_grad():
-        return head(*(torch.from_numpy(batch[k][:n]) for k in ("person", "scene", "mask")))
+        return head(*(torch.from_numpy(batch[k][which]) for k in ("person", "scene", "mask")))
 
 
-def learn(net, optimiser, batch, kept=None):
+def learn(net, optimiser, batch, keep=None, kept=None):
     """One step on a batch; its loss."""
-    loss, _ = losses(net, batch, kept)
+    loss, _ = losses(net, batch, keep, kept)
     optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -102,7 +108,8 @@ def main():
     args.add_argument("--filmed", type=float, default=0.2, help="share of a batch from encoded filmed clips, if any")
     args.add_argument("--generated", type=float, default=0.0, help="share of a batch from encoded generated clips, if any")
     args.add_argument("--ordinary", type=float, default=0.0, help="share of a batch from encoded minutes of ordinary life, if any")
-    args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, go on saying what that head says")
+    args.add_argument("--strangers", type=float, default=0.0, help="share of a batch from encoded clips of strangers to the encoder, if any")
+    args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, strangers and climbs, go on saying what that head says")
     args.add_argument("--rate", type=float, default=2e-3)
     args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on; what ships lies half way")
     args.add_argument("--out", default="head.pt")
@@ -129,11 +136,12 @@ def main():
     rng = np.random.default_rng([args.seed, step])
     train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
     others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix))
-              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"), (args.generated, "t_"), (args.ordinary, "o_"))]
+              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"), (args.generated, "t_"), (args.ordinary, "o_"), (args.strangers, "s_"))]
     others = [(count, clips) for count, clips in others if count and len(clips)]
-    ordinary = sum(count for count, clips in others if clips.prefix == "o_")  # the last of each batch
-    if args.keep and not ordinary:
-        raise SystemExit(f"--keep needs a share of --ordinary above 0 and o_*.npz in {args.lab / 'encoded'}: run `features.py --ordinary` first")
+    told = sum(count for count, clips in others if clips.prefix in ("o_", "s_"))  # the last of each batch
+    if args.keep and not told:
+        raise SystemExit(f"--keep needs --ordinary or --strangers above 0, and o_*.npz or s_*.npz in {args.lab / 'encoded'}: "
+                         "run `features.py` with --ordinary or --strangers first")
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
@@ -148,7 +156,8 @@ def main():
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
         batch = mixture(rng, train, others, args.batch)
-        total.append(learn(net, optimiser, batch, said(before, batch, args.batch - ordinary) if args.keep else None))
+        keep = kept_windows(batch, told) if args.keep else None
+        total.append(learn(net, optimiser, batch, keep, said(before, batch, keep) if args.keep else None))
         step += 1
         with torch.no_grad():
             rate = max(0.005, 1 / (step + 1))

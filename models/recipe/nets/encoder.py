@@ -23,7 +23,7 @@ def load(path, which="mean"):
 def motion_grid(frame, previous):
     """Two pictures (B,3,H,W), 0..255 -> (B, SCENE): mean change of brightness above the noise in each cell, times 8
     and at most 1; then mean brightness of each cell, 0..1."""
-    now, before = (F.avg_pool2d(p.mean(1, keepdim=True) / 255, 2) for p in (frame, previous))
+    now, before = (F.avg_pool2d(p, 2).mean(1, keepdim=True) / 255 for p in (frame, previous))
     cell = config.CELL // 2
     moved = F.avg_pool2d(F.relu((now - before).abs() - NOISE), cell)
     return torch.cat([(8 * moved).clamp(max=1).flatten(1), F.avg_pool2d(now, cell).flatten(1)], 1)

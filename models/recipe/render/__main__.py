@@ -6,7 +6,7 @@ from pathlib import Path
 
 from truth import part
 
-from .body import pool
+from .body import pool, strangers
 from .daily import DAILY
 from .mocap import Library
 from .spec import hard, make_spec
@@ -27,6 +27,7 @@ def main() -> None:
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--train", action="store_true", help="leave out the seeds whose clips validate or test")
     kept.add_argument("--held-out", action="store_true", help="only seeds whose people, rooms and looks are never trained on")
+    parser.add_argument("--strangers", action="store_true", help="training's parts are played by people whom no encoder has been trained on")
     parser.add_argument("--scenario", choices=sorted(DAILY), help="what everybody does, in place of the seed's own story")
     parser.add_argument("--seconds", type=float, help="how long the clips of that scenario are (default: as the seed has it)")
     parser.add_argument("--fps", type=float, help="pictures a second, in place of the seed's own: few are enough to learn single pictures from")
@@ -42,7 +43,7 @@ def main() -> None:
     if args.fps and (args.fps < 0 or RATE % args.fps):
         parser.error(f"--fps {args.fps}: {RATE} a second must be a multiple of it")
     cache = args.cache or (args.out or args.skeletons.parent) / ".cache"
-    people, library = pool(cache), Library(args.data / "mocap", cache)
+    people, library = pool(cache) + (strangers(cache) if args.strangers else []), Library(args.data / "mocap", cache)
     seeds = [seed for seed in range(args.start, args.start + args.count) if str(seed % 5) in args.slots]
     if args.hard:
         seeds = [seed for seed in seeds if hard(seed, people)]

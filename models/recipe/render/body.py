@@ -88,6 +88,7 @@ _PREFIX = (
 )
 _AGES = {"elderly": (0.9, 1.0), "adult": (0.6, 0.85), "child": (0.19, 0.33), "toddler": (0.11, 0.17)}
 _POOL = ("elderly",) * 9 + ("adult",) * 9 + ("child",) * 6 + ("toddler",) * 4
+_STRANGERS = ("elderly",) * 10 + ("adult",) * 10 + ("child",) * 12 + ("toddler",) * 8  # children climb, and the pool has few
 _VERSION = 1
 
 
@@ -110,6 +111,7 @@ class Body:
     key_rest: np.ndarray
     probe_part: np.ndarray
     probe_rest: np.ndarray
+    stranger: bool = False
 
     @property
     def scale(self) -> float:
@@ -253,11 +255,20 @@ class _Maker:
 
 def pool(cache: Path) -> list[Body]:
     """The fixed set of people, built on the first call and read from `cache` afterwards."""
-    path = Path(cache) / f"bodies-v{_VERSION}.npz"
+    return _made(Path(cache) / f"bodies-v{_VERSION}.npz", _POOL, seed=20)
+
+
+def strangers(cache: Path) -> list[Body]:
+    """People whom no encoder has been trained on, for a head that shall hear what is said of such people."""
+    made = _made(Path(cache) / f"strangers-v{_VERSION}.npz", _STRANGERS, seed=21)
+    return [replace(body, stranger=True) for body in made]
+
+
+def _made(path: Path, kinds: tuple[str, ...], seed: int) -> list[Body]:
     if not path.exists():
-        maker, rng = _Maker(), np.random.default_rng(20)
+        maker, rng = _Maker(), np.random.default_rng(seed)
         arrays = {}
-        for i, kind in enumerate(_POOL):
+        for i, kind in enumerate(kinds):
             arrays |= {f"{i}.{k}": v for k, v in maker.make(kind, rng).items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".tmp.npz")
@@ -265,7 +276,7 @@ def pool(cache: Path) -> list[Body]:
         part.rename(path)
     data = np.load(path)
     people = []
-    for i, kind in enumerate(_POOL):
+    for i, kind in enumerate(kinds):
         fields = {k.split(".")[1]: data[k] for k in data.files if k.startswith(f"{i}.")}
         fields["fat"], fields["height"] = float(fields["fat"]), float(fields["height"])
         people.append(Body(kind=kind, **fields))

@@ -87,9 +87,11 @@ def _draw(rng: np.random.Generator, weights: dict) -> str:
 
 
 def people_of(people: list[Body], kind: str, split: str) -> list[int]:
-    """Who of a kind may play in a split: the last of the pool is for the test, the one before for validation."""
-    all_of_kind = [i for i, b in enumerate(people) if b.kind == kind]
-    return {"train": all_of_kind[:-2], "valid": all_of_kind[-2:-1], "test": all_of_kind[-1:]}[split]
+    """Who of a kind may play in a split: the last of the pool is for the test, the one before for validation; strangers,
+    where there are any, train in the place of the others."""
+    all_of_kind = [i for i, b in enumerate(people) if b.kind == kind and not b.stranger]
+    new = [i for i, b in enumerate(people) if b.kind == kind and b.stranger]
+    return {"train": new or all_of_kind[:-2], "valid": all_of_kind[-2:-1], "test": all_of_kind[-1:]}[split]
 
 
 def make_spec(seed: int, people: list[Body], instead: str | None = None, lasting: float | None = None) -> dict:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import config
-from head_train import losses, said
-from motions import FALL, IGNORE, NORMAL
+from head_train import kept_windows, losses, said
+from motions import CLIMB, FALL, IGNORE, NORMAL
 from nets.head import Head, Mirrored
 
 
@@ -25,25 +25,37 @@ def net():
     return Head(drop=0).eval()
 
 
+def first(n):
+    """The first `n` of the four windows."""
+    return np.arange(4) < n
+
+
 def test_what_is_kept_is_not_told_the_truth(net, batch):
-    kept = said(net, batch, 2)
-    once = losses(net, batch, kept)[0]
+    keep = first(2)
+    kept = said(net, batch, keep)
+    once = losses(net, batch, keep, kept)[0]
     batch["label"][:2], batch["ticks"][:2] = NORMAL, NORMAL
-    assert losses(net, batch, kept)[0] == once
+    assert losses(net, batch, keep, kept)[0] == once
     batch["label"][2] = FALL
-    assert losses(net, batch, kept)[0] != once
+    assert losses(net, batch, keep, kept)[0] != once
 
 
 def test_saying_what_was_said_costs_nothing_and_leaving_it_does(net, batch):
     batch["label"][:], batch["ticks"][:] = IGNORE, IGNORE
     batch["ticks"][3, :2] = NORMAL  # so that the mean over known ticks is one
-    kept = said(net, batch, 3)
-    same, moved = losses(net, batch, kept)[0], losses(net, batch, kept + torch.tensor([0.0, 2.0, 0.0, 0.0]))[0]
+    keep = first(3)
+    kept = said(net, batch, keep)
+    same, moved = losses(net, batch, keep, kept)[0], losses(net, batch, keep, kept + torch.tensor([0.0, 2.0, 0.0, 0.0]))[0]
     assert moved > same + 0.1
     moved.backward()
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
 
 
+def test_a_climb_is_told_wherever_it_comes_from(batch):
+    batch["label"][1] = CLIMB
+    assert kept_windows(batch, 1).tolist() == [True, False, True, False]
+
+
 def test_a_mirrored_head_is_asked_as_it_will_ship(net, batch):
-    assert said(Mirrored(net), batch, 3).shape == (3, len(config.CLASSES))
-    assert torch.allclose(said(net, batch, 4), losses(net, batch)[1], atol=1e-5)
+    assert said(Mirrored(net), batch, first(3)).shape == (3, len(config.CLASSES))
+    assert torch.allclose(said(net, batch, first(4)), losses(net, batch)[1], atol=1e-5)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from render import clothes, mocap, stage, truth  # noqa: E402
-from render.body import PARTS, keypoints, pool, probes  # noqa: E402
+from render.body import KINDS, PARTS, keypoints, pool, probes  # noqa: E402
 from render.camera import bend, place, project, unbend  # noqa: E402
 from render.climbs import CLIMBS  # noqa: E402
 from render.falls import FALLS  # noqa: E402
@@ -97,6 +98,17 @@ def test_splits_share_no_person_room_or_look(people):
         assert not sets[0] & sets[1] and not sets[0] & sets[2] and not sets[1] & sets[2]
     sets = [{s["person"]["body"] for s in specs if s["split"] == split} for split in SPLITS]
     assert not sets[0] & sets[1] and not sets[0] & sets[2] and not sets[1] & sets[2]
+
+
+def test_strangers_train_and_change_nothing_that_is_held_out(people):
+    crowd = people + [replace(next(b for b in people if b.kind == kind), stranger=True) for kind in KINDS for _ in "ab"]
+    for seed in range(0, 600, 5):
+        usual, new = make_spec(seed, people), make_spec(seed, crowd)
+        if usual["split"] == "train":
+            assert new["person"]["body"] >= len(people) and new["person"]["kind"] == usual["person"]["kind"]
+            assert new["companion"] is None or new["companion"]["body"] >= len(people)
+        else:
+            assert new == usual
 
 
 def test_everybody_is_visibly_dressed(people):
