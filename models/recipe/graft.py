@@ -1,9 +1,9 @@
-"""Step `graft`: the decoding and motion grid of today around the integer pose network that ships, which stays as it is.
+"""Step `graft`: the graph of today with the weights and scales that ship, where code around or inside it became cheaper.
 
-    python graft.py --bundle ../bundle --lab LAB
+    python graft.py --bundle ../bundle
 
-Decoding is not quantised, so a better one needs no other training, calibration or rounding. `LAB/restored.pt` (see `restore.py`)
-gives the graph around the network; its weights do not matter. Writes `encoder.onnx` and its hash into the bundle's manifest.
+Every integer that the network says stays what it was, so it needs no training and no calibration. Writes `encoder.onnx` and its
+hash into the bundle's manifest.
 """
 
 import argparse
@@ -11,77 +11,64 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
+import config
 import export
 from bundle import sha256
-from nets import encoder
-from nets.movenet import HEADS
-from quantise import assert_integer, shorten
+from quantise import QUANTISED, quantise
+from restore import MARK, restored
 
 
-def ancestors(graph, names):
-    """Nodes of `graph`, in its order, that the tensors `names` are made of."""
-    maker, wanted, found = {o: n for n in graph.node for o in n.output}, list(names), {}
-    while wanted:
-        node = maker.get(wanted.pop())
-        if node is not None and id(node) not in found:
-            found[id(node)] = node
-            wanted += node.input
-    return [n for n in graph.node if id(n) in found]
+def place(node, weight):
+    """What a node of the network is known by in every graph: a convolution by its weight's name, another by its own."""
+    return weight.removesuffix(MARK) if node.op_type == "Conv" else node.name
 
 
-def head_maps(graph):
-    """{head: tensor that decoding reads} of an encoder's graph, whether integer or not."""
-    maker, out = {o: n for n in graph.node for o in n.output}, {}
-    for node in graph.node:
-        for name in node.input:
-            source = name
-            while source in maker and maker[source].op_type in ("DequantizeLinear", "QuantizeLinear"):
-                source = maker[source].input[0]
-            if source in maker and maker[source].op_type == "Conv" and not node.name.startswith("/pose/") and node.op_type not in ("DequantizeLinear", "QuantizeLinear"):
-                out[maker[source].name.split("/")[3].split(".")[0]] = name
-    assert out.keys() == HEADS.keys(), out
+def read(node):
+    """Tensors of activations that a node reads."""
+    return node.input[:1] if node.op_type == "Conv" else node.input[:2]
+
+
+def scales(path):
+    """Of each integer node of the QDQ encoder at `path`, by its `place`: {index of what it reads, or "out": (scale, zero point)}."""
+    graph, out = onnx.load(path).graph, {}
+    constant = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    maker = {o: n for n in graph.node for o in n.output}
+    rounded = {n.input[0]: n for n in graph.node if n.op_type == "QuantizeLinear"}
+    for node in (n for n in graph.node if n.op_type in QUANTISED):
+        around = {index: maker.get(name) for index, name in enumerate(read(node))} | {"out": rounded.get(node.output[0])}
+        around = {index: n for index, n in around.items() if n is not None and n.op_type in ("DequantizeLinear", "QuantizeLinear")}
+        if 0 in around:  # decoding is in float
+            out[place(node, maker[node.input[1]].name if node.op_type == "Conv" else "")] = {
+                index: tuple(constant[name] for name in n.input[1:3]) for index, n in around.items() if n.input[0] not in constant}
     return out
 
 
-def grafted(integer, plain):
-    """A model whose people and scene are those of `plain`, a float encoder, made of the maps of `integer`, one that ships."""
-    maps, places = head_maps(integer.graph), head_maps(plain.graph)
-    known = {value.name for value in (*plain.graph.input, *plain.graph.output)}
-    joined = {places[head]: maps[head] for head in HEADS}
+def grafted(shipped, net, path):
+    """Writes at `path` the INT8 encoder of `net` with the scales of the one at `shipped`, whose weights it has."""
+    found = scales(shipped)
 
-    def name(old):
-        return old if not old or old in known else joined.get(old, f"decode/{old}")
+    def known(nodes):
+        places = [place(node, node.input[1] if node.op_type == "Conv" else "") for node in nodes]
+        if missing := [name for node, name in zip(nodes, places, strict=True) if node.op_type == "Conv" and name not in found]:
+            raise ValueError(f"{shipped}: no scales of {missing}")
+        return {node.output[0] if index == "out" else node.input[index]: value
+                for node, name in zip(nodes, places, strict=True) for index, value in found.get(name, {}).items()}
 
-    around = onnx.ModelProto()
-    around.CopyFrom(plain)
-    for node in [n for n in around.graph.node if set(n.output) & joined.keys()]:
-        around.graph.node.remove(node)  # so that nothing of the float network is an ancestor
-    nodes = ancestors(around.graph, [value.name for value in plain.graph.output])
-    for node in nodes:
-        node.input[:], node.output[:], node.name = [name(i) for i in node.input], [name(o) for o in node.output], f"/decode{node.name}"
-    for constant in around.graph.initializer:
-        constant.name = name(constant.name)
-    kept = ancestors(integer.graph, maps.values())
-    graph = onnx.GraphProto(name=integer.graph.name, input=integer.graph.input, output=plain.graph.output, node=[*kept, *nodes])
-    read = {i for node in graph.node for i in node.input}
-    graph.initializer.extend(c for c in (*integer.graph.initializer, *around.graph.initializer) if c.name in read)
-    model = onnx.ModelProto(ir_version=integer.ir_version, opset_import=integer.opset_import, producer_name=integer.producer_name, graph=graph)
-    assert_integer(model)
-    onnx.checker.check_model(model, full_check=True)
-    return shorten(model)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = export.encoder(net, Path(folder) / "plain.onnx")
+        return quantise(plain, path, np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8), known=known)
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--bundle", type=Path, required=True)
-    args.add_argument("--lab", type=Path, required=True)
     args = args.parse_args()
     path, manifest = args.bundle / "encoder.onnx", args.bundle / "manifest.json"
-    with tempfile.TemporaryDirectory() as folder:
-        plain = onnx.load(export.encoder(encoder.load(args.lab / "restored.pt"), Path(folder) / "plain.onnx"))
-    onnx.save(grafted(onnx.load(path), plain), path)
+    grafted(path, restored(path), path)
     about = json.loads(manifest.read_text())
     about["encoder"]["sha256"] = sha256(path)
     manifest.write_text(json.dumps(about, indent=2) + "\n")

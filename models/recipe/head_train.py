@@ -78,8 +78,10 @@ def mixture(rng, motions, others, size):
 
 
 def kept_windows(batch, told):
-    """Which windows (N,) of a batch are not told the truth: all but the last `told`, and climbs, which every source knows alike."""
-    return (np.arange(len(batch["label"])) < len(batch["label"]) - told) & (batch["label"] != CLIMB)
+    """Which windows (N,) of a batch are not told the truth: all but the last `told`, and but climbs, which every source knows alike;
+    and falls anywhere, for the truth of rendered ones costs sight of filmed ones."""
+    label = batch["label"]
+    return (np.arange(len(label)) < len(label) - told) & (label != CLIMB) | np.isin(label, (FALL, FALLEN))
 
 
 def said(head, batch, which):

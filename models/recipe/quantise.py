@@ -35,33 +35,35 @@ class Reader(CalibrationDataReader):
         return next(self.rest, None)
 
 
-def quantise(source, target, pictures, method="minmax", percentile=config.PERCENTILE):
-    """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3)."""
+def quantise(source, target, pictures, method="minmax", percentile=config.PERCENTILE, known=None):
+    """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3). `known`: as in `_static`."""
     feeds = [{"frame": p[None], "previous": p[None]} for p in pictures]
-    return _static(source, target, feeds, QUANTISED, "/pose/", METHODS[method], percentile)
+    return _static(source, target, feeds, QUANTISED, ("/pose/", "/heads"), METHODS[method], percentile, known)
 
 
 def quantise_head(source, target, windows, size=16):
     """Writes `target` from the float head `source`, calibrated on `windows` (dict of person, scene, mask), `size` a feed."""
     feeds = [{k: windows[k][i : i + size] for k in ("person", "scene", "mask")} for i in range(0, len(windows["person"]), size)]
-    return _static(source, target, feeds, PRODUCTS, "/", CalibrationMethod.MinMax)
+    return _static(source, target, feeds, PRODUCTS, ("/",), CalibrationMethod.MinMax)
 
 
-def _static(source, target, feeds, kinds, prefix, method, percentile=config.PERCENTILE):
-    """Integer nodes of these kinds whose names begin with `prefix`: per-channel symmetric weights, asymmetric activations."""
+def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PERCENTILE, known=None):
+    """Integer nodes of these kinds whose names begin with one of `prefixes`: per-channel symmetric weights, asymmetric activations.
+    `known`, from the nodes that become integers to {tensor: (scale, zero point)}, says what is not to be calibrated."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         merged = merge_pads(onnx.load(ready))
         onnx.save(merged, ready)
         graph = merged.graph
-        nodes = [n.name for n in graph.node if n.op_type in kinds and n.name.startswith(prefix)]
+        nodes = [n for n in graph.node if n.op_type in kinds and n.name.startswith(prefixes)]
+        scales = {tensor: [{"scale": np.array(scale), "zero_point": np.array(zero)}] for tensor, (scale, zero) in (known(nodes) if known else {}).items()}
         quantize_static(
             str(ready), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=nodes,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=[n.name for n in nodes],
             op_types_to_quantize=list(kinds), calibrate_method=method,
             extra_options={"CalibPercentile": percentile, "CalibMovingAverage": False, "ActivationSymmetric": False,
-                           "CalibStridedMinMax": AT_ONCE})
+                           "CalibStridedMinMax": AT_ONCE, "TensorQuantOverrides": scales})
     model = onnx.load(target)
     model.ir_version = min(model.ir_version, 8)
     onnx.save(shorten(model), target)

@@ -7,7 +7,6 @@ back says what ships, but for the rounding of activations; it is not the float n
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,58 +14,32 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-import config
-import export
 from grow import V3
 from nets.mobilenet import made
-from quantise import quantise
 
-WHOLE = 127  # of the greatest weight of a filter, in integers
+MARK = "_DequantizeLinear"  # after a weight's name, the name of the node that makes it a float again
 
 
 def dequantised(path):
-    """Convolutions of a QDQ encoder in the order of its graph: [(weight OIHW, bias)], float."""
+    """Weights (OIHW) and biases of a QDQ encoder's convolutions, float, by their names in the pose network."""
     graph = onnx.load(path).graph
     constant = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     maker = {o: n for n in graph.node for o in n.output}
-
-    def value(name):
-        node = maker[name]
-        assert node.op_type == "DequantizeLinear", node
+    out = {}
+    for node in (maker[name] for conv in graph.node if conv.op_type == "Conv" for name in conv.input[1:3]):
         whole, scale = constant[node.input[0]].astype(np.float32), constant[node.input[1]]
         assert not constant[node.input[2]].any(), "weights are symmetric"
-        return whole * scale.reshape(-1, *[1] * (whole.ndim - 1)) if scale.ndim else whole * scale
-
-    return [tuple(value(name) for name in node.input[1:3]) for node in graph.node if node.op_type == "Conv"]
-
-
-def in_order(net):
-    """The convolutions of `net` as they stand in the graph that `quantise.py` makes, where those of side branches move: each is
-    marked by the ratio of its first two weights, which are all it has, and sent the whole way."""
-    convs = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d)]
-    for mark, conv in enumerate(convs):
-        torch.nn.init.zeros_(conv.weight)
-        torch.nn.init.constant_(conv.bias, 0.1)
-        conv.weight.data.flatten(1)[:, 0] = 0.01
-        conv.weight.data.flatten(1)[:, 1] = 0.01 * mark / WHOLE
-    picture = np.random.default_rng(config.SEED).integers(0, 256, (1, config.HEIGHT, config.WIDTH, 3), np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        plain, integer = Path(folder) / "plain.onnx", Path(folder) / "integer.onnx"
-        export.encoder(net, plain)
-        quantise(plain, integer, picture)
-        first = [weight.reshape(-1)[:2] for weight, _ in dequantised(integer)]
-        return [convs[round(WHOLE * float(second / one))] for one, second in first]
+        name = node.name.removesuffix(MARK).removeprefix("pose.")
+        out[name] = torch.from_numpy(whole * scale.reshape(-1, *[1] * (whole.ndim - 1)) if scale.ndim else whole * scale)
+    return out
 
 
 def restored(path, widths=V3):
     """The pose network inside the shipped encoder at `path`, ready for inference. An encoder of other widths is an error."""
-    net = made(widths).eval()
-    order, found = in_order(net), dequantised(path)
-    if [tuple(conv.weight.shape) for conv in order] != [weight.shape for weight, _ in found]:
+    net, found = made(widths).eval(), dequantised(path)
+    if {k: v.shape for k, v in net.state_dict().items()} != {k: v.shape for k, v in found.items()}:
         raise ValueError(f"{path}: its convolutions are not those of the widths asked for")
-    for conv, (weight, bias) in zip(order, found, strict=True):
-        conv.weight.data.copy_(torch.from_numpy(weight))
-        conv.bias.data.copy_(torch.from_numpy(bias))
+    net.load_state_dict(found)
     return net
 
 

@@ -23,20 +23,30 @@ def _suppress(boxes, score):
     return F.relu(score) * (1 - ((iou > 0.65).float() * better).amax(2))
 
 
-def decode(maps, people=4, stride=4):
-    """Maps `centre` (B,1,h,w) and `heat` (B,17,h,w) as logits, `size`, `offset` (B,2,..), `regress`, `kpt_offset`
-    (B,34,..) in cells -> (B, people, 56) in the contract's layout, coordinates 0..1, best first."""
-    centre = maps["centre"]
+def read(maps):
+    """`decode`'s `at`, from whole maps."""
+    def at(names, rows, cols):
+        dense = torch.cat([maps[name] for name in names], 1)
+        index = rows * dense.shape[3] + cols
+        return torch.gather(dense.flatten(2), 2, index[:, None].expand(-1, dense.shape[1], -1)).transpose(1, 2)
+
+    return at
+
+
+def decode(maps, people=4, at=None):
+    """Maps `centre` (B,1,h,w) and `heat` (B,17,h,w) as logits; `size`, `offset` (B,2,..), `regress`, `kpt_offset` (B,34,..) in
+    cells, which are read at a few cells only: they are among the maps, or else `at`(names, rows, cols) gives what they say at the
+    cells `rows`, `cols` (B,n), as (B,n, their channels). -> (B, people, 56) in the contract's layout, coordinates 0..1, best first."""
+    centre, at = maps["centre"], at or read(maps)
     b, _, h, w = centre.shape
     height = centre + 0.05 * F.avg_pool2d(centre, 3, 1, 1)  # INT8 logits tie; the neighbours say which is the peak
     peak = (height >= F.max_pool2d(height, 5, 1, 2)).float()
     score, index = torch.topk((torch.sigmoid(centre) * peak).flatten(1), people)
-    y, x = (index // w).float(), (index % w).float()
+    y, x = index // w, index % w
 
-    dense = torch.cat([maps["size"], maps["offset"], maps["regress"]], 1).flatten(2)
-    here = torch.gather(dense, 2, index[:, None].expand(-1, 38, -1)).transpose(1, 2)
+    here = at(("size", "offset", "regress"), y, x)
     size, offset, regress = F.relu(here[..., :2]), here[..., 2:4], here[..., 4:].reshape(b, people, JOINTS, 2)
-    corner = torch.stack([y, x], -1)
+    corner = torch.stack([y, x], -1).float()
     middle = corner + offset
     joints = corner[:, :, None] + regress
 
@@ -48,8 +58,9 @@ def decode(maps, people=4, stride=4):
     near = torch.sigmoid(maps["heat"])[:, None] * near_x[..., None, :]
     found, row = (near.amax(-1) * near_y).max(-1)  # the best row, then its best column: far cheaper than all cells at once
     col = torch.gather(near, 3, row[..., None, None].expand(-1, -1, -1, 1, w))[..., 0, :].argmax(-1)
-    joint = torch.arange(JOINTS, device=centre.device)[:, None] * 2 + torch.arange(2, device=centre.device)
-    fine = torch.gather(maps["kpt_offset"].flatten(1), 1, (joint * (h * w) + (row * w + col)[..., None]).flatten(1)).reshape(b, people, JOINTS, 2)
+    fine = at(("kpt_offset",), row.flatten(1), col.flatten(1)).reshape(b, people, JOINTS, JOINTS, 2)
+    own = torch.eye(JOINTS, device=centre.device)[..., None]  # of each cell, what it says of the joint that was found there
+    fine = (fine * own).sum(3)
     refined = torch.stack([row.float(), col.float()], -1) + fine
     joints = torch.where(found[..., None] > 0.05, refined, joints)
 

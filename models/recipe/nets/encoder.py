@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import config
 from nets import mobilenet, norm
 from nets.decode import decode
+from nets.movenet import around
 
 NOISE = 8 / 255  # a change of brightness below this is the camera's noise
 
@@ -38,5 +39,10 @@ class Encoder(nn.Module):
 
     def forward(self, frame, previous):
         frame, previous = (p.permute(0, 3, 1, 2).float() for p in (frame, previous))
-        _, maps = self.pose(frame)
-        return decode(maps, config.PEOPLE), motion_grid(frame, previous)
+        features, maps = self.pose(frame, ("centre", "heat"))
+
+        def at(names, rows, cols):
+            said = self.pose.heads(around(features, rows, cols), names, spots=True)
+            return torch.cat([said[name] for name in names], 1)[:, :, 0].transpose(1, 2)
+
+        return decode(maps, config.PEOPLE, at), motion_grid(frame, previous)

@@ -70,9 +70,24 @@ class Heads(nn.Module):
             name: nn.ModuleList([Same(channels, channels, 3, groups=channels), Same(channels, width, 1),
                                  Same(width, HEADS[name], 1)]) for name in names})
 
-    def forward(self, x):
-        maps = {name: b(F.relu(p(d(x)))) for name, (d, p, b) in self.heads.items()}
-        return {name: y.clamp(*self.limits[name]) if name in self.limits else y for name, y in maps.items()}
+    def forward(self, x, names=None, spots=False):
+        """The maps of heads `names`, or of all. With `spots`, `x` is what `around` gives, and the maps are (B,channels,1,n)."""
+        said = {name: self._say(name, x, spots) for name in names or self.heads}
+        return {name: y.clamp(*self.limits[name]) if name in self.limits else y for name, y in said.items()}
+
+    def _say(self, name, x, spots):
+        depth, point, last = self.heads[name]
+        return last(F.relu(point(F.conv2d(x, depth.filters(), depth.bias, 3, 0, 1, depth.groups) if spots else depth(x))))
+
+
+def around(x, rows, cols):
+    """The 3x3 neighbourhoods of n cells, `rows` and `cols` (B,n), of `x` (B,C,h,w), zero beyond its edge, side by side: (B,C,3,3n).
+    A 3x3 convolution at stride 3 says of them what it says of the whole map at those cells, for the price of n."""
+    (b, c, _, w), n = x.shape, rows.shape[1]
+    first = (rows * (w + 2) + cols)[:, None, :, None]  # of each neighbourhood, in the map with its edge of zeros
+    near = torch.arange(3, device=x.device)
+    index = first + near[:, None, None] * (w + 2) + near
+    return torch.gather(F.pad(x, (1, 1, 1, 1)).flatten(2), 2, index.reshape(b, 1, 9 * n).expand(-1, c, -1)).reshape(b, c, 3, 3 * n)
 
 
 class MoveNet(nn.Module):
@@ -97,7 +112,8 @@ class MoveNet(nn.Module):
         self.fpn = Fpn([outs[i] for i in widths["taps"]] + [widths["last"]])
         self.heads = Heads()
 
-    def forward(self, x):
+    def forward(self, x, names=None):
+        """`names`: the heads that are asked, or all."""
         x = F.relu6(self.stem(x * (2 / 255) - 1))
         x = self.first[1](F.relu6(self.first[0](x)))
         taps = []
@@ -107,7 +123,7 @@ class MoveNet(nn.Module):
             if index in self.widths["taps"]:
                 taps.append(x)
         features = self.fpn([*taps, self.activation(len(self.blocks) + 1)(self.last(x))])
-        return features, self.heads(features)
+        return features, self.heads(features, names)
 
     def activation(self, index):
         """The nonlinearity of block `index`, 1-based; the last convolution counts as one more."""

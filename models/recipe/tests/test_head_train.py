@@ -51,9 +51,10 @@ def test_saying_what_was_said_costs_nothing_and_leaving_it_does(net, batch):
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
 
 
-def test_a_climb_is_told_wherever_it_comes_from(batch):
-    batch["label"][1] = CLIMB
-    assert kept_windows(batch, 1).tolist() == [True, False, True, False]
+def test_a_climb_is_told_wherever_it_comes_from_and_a_fall_nowhere(batch):
+    batch["label"][:] = NORMAL, CLIMB, NORMAL, FALL
+    assert kept_windows(batch, 1).tolist() == [True, False, True, True]
+    assert kept_windows(batch, 2).tolist() == [True, False, False, True]
 
 
 def test_a_mirrored_head_is_asked_as_it_will_ship(net, batch):

@@ -13,7 +13,7 @@ from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
 from nets.head import Head, Mirrored, exported, folded, mirror, restore
-from nets.movenet import HEADS, MoveNet
+from nets.movenet import HEADS, MoveNet, around
 from prune import V3
 from quantise import assert_integer, quantise
 
@@ -87,6 +87,24 @@ def standing(y, x, tall):
     joints[:] = np.stack([(y + np.linspace(0.05, 0.95, 17) * tall) / H, np.full(17, x / W), np.ones(17)], 1)
     known[0, 0, 51:] = [y / H, (x - tall / 6) / W, (y + tall) / H, (x + tall / 6) / W, 1]
     return torch.from_numpy(known)
+
+
+def test_heads_say_at_a_few_cells_what_their_maps_say_there(pose):
+    features = torch.rand(2, 24, 7, 9)
+    rows, cols = torch.tensor([[0, 3, 6, 6], [2, 0, 6, 3]]), torch.tensor([[0, 4, 8, 0], [5, 8, 7, 3]])  # corners and edges as well
+    with torch.no_grad():
+        whole, there = pose.heads(features), pose.heads(around(features, rows, cols), ("size", "kpt_offset"), spots=True)
+    assert list(there) == ["size", "kpt_offset"]
+    for name, said in there.items():
+        for b in range(2):
+            assert torch.allclose(said[b, :, 0], whole[name][b][:, rows[b], cols[b]], atol=1e-5), name
+
+
+def test_the_encoder_says_what_decoding_its_whole_maps_says(pose):
+    frame = torch.randint(0, 256, (2, config.HEIGHT, config.WIDTH, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        people, whole = Encoder(pose)(frame, frame)[0], decode(pose(frame.permute(0, 3, 1, 2).float())[1], config.PEOPLE)
+    assert torch.allclose(people, whole, atol=1e-4)
 
 
 def test_the_maps_of_known_people_decode_to_them():
