@@ -102,15 +102,19 @@ def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
         export.head(Mirrored(Head()), new / "head.onnx")
-    about = manifest(new, choice, data)
+    card = lab / "CARD.md"
+    (new / "CARD.md").write_text(card.read_text() if card.exists() else "# falld-pose: not measured yet\n")
+    return finish(new, manifest(new, choice, data), out)
+
+
+def finish(new, about, out):
+    """Puts the manifest `about`, with a probe, into the folder `new`, which lacks nothing else, and the folder in the place of `out`."""
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     made = Bundle(new)
     about["probe"] = probe.facts(about, made.encode, made.logits)
     if about["probe"]["person"]["row"][-1] < about["tracker"]["start_score"]:
         raise SystemExit(f"the encoder does not find the person drawn in the probe: {about['probe']['person']['row'][-1]}")
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
-    card = lab / "CARD.md"
-    (new / "CARD.md").write_text(card.read_text() if card.exists() else "# falld-pose: not measured yet\n")
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():

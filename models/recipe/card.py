@@ -22,14 +22,16 @@ difficulty, with pictures: `models/report/REPORT.md`.
   trained for 38 minutes on spoiled pictures, filmed, generated and rendered, with exact joints where they are rendered; taken half
   way back; then its blocks exchanged for MobileNetV3's and solved again
   (`docs/decisions/2026-11-24-the-encoder-grows-into-a-mobilenetv3.md`), and trained on for 75 minutes (2,200 batches of 16; two thirds of
-  them with pictures of 1,197 rendered clips, 156 of people who bow down). Every convolution is integer. Up to four people with 17 joints
-  each, and a grid of motion and brightness.
+  them with pictures of 1,197 rendered clips, 156 of people who bow down). Every convolution is integer; four of the six heads are asked only at the
+  cells that decoding reads. Up to four people with 17 joints each, and a grid of motion and brightness.
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
   in the person's own units; asked about the people and about their mirror image, it answers with the mean
   (`docs/decisions/2026-11-25-the-head-is-asked-about-the-mirror-image.md`). It grew from that of 0.4.0: 3,000 steps more (25 minutes of one core) on
   simulated movements (45 %), on what this encoder (INT8) says of 1,272 rendered clips (35 %: falls 40, climbs 22, neither 38 of a hundred) and of one filmed room
   through thirteen cameras (20 %); then 1,550 steps (13 minutes) with 489 more rendered clips, climbs and their like; of these the weights half way from 0.4.0's (0.7.0);
-  then 1,900 steps (20 minutes) in which it was told the truth of 84 rendered minutes of ordinary life, and of all else, generated people among it, to say what it said.
+  then 1,900 steps (20 minutes) in which it was told the truth of 84 rendered minutes of ordinary life, and of all else, generated people among it, to say what it said (0.8.0);
+  then 2,200 steps (20 minutes) more like these, in which it was also told of every climb, and of all that is no fall in 436 rendered clips of climbs and what is done beside them,
+  played by people whom no encoder was trained on.
   An integer head would gain 0.2 ms and move scores by up to 0.15 (measured with 0.2.0's), so it stays in float.
 
 ## Data and thanks
@@ -52,19 +54,20 @@ LIMITS = """
 - The clips of subjects 2 and 3 are not trained on, but they are a development set: heads were compared on them, the tracker's
   rules were mended after looking at two of them, and the policy was chosen among those that make no mistake on them. So the
   real figures are optimistic. **Through other cameras** (the same clips mirrored, dark, far, cut, tilted, slow …: 13 pictures of each) 102 of
-  104 falls in the room not trained on are seen, 1 of 104 everyday clips and 1 of 91 twins alarmed (0.7.0: 101, 1, 1; 0.5.0: 99, 5, 1; 0.4.0: 96, 13, 0); the policy was chosen on these too
+  104 falls in the room not trained on are seen, 1 of 104 everyday clips and 1 of 91 twins alarmed (0.8.0: 102, 1, 1; 0.7.0: 101, 1, 1; 0.5.0: 99, 5, 1; 0.4.0: 96, 13, 0); the policy was chosen on these too
   (`docs/model-comparisons.md`). Two everyday clips reach a fall score of 0.88 and 0.92 as filmed: somebody bends or squats in the
-  first second. **Going down on hands and knees fast, as in prayer, may be called a fall.** The rendered test clips were looked at eight
-  times, each time for a bundle or a policy that was settled. T2V-Bed's clips, whose rooms give the class away, were looked at three times; they changed
+  first second. **Going down on hands and knees fast, as in prayer, may be called a fall.** The rendered test clips were looked at nine
+  times, each time for a bundle or a policy that was settled. T2V-Bed's clips, whose rooms give the class away, were looked at four times; they changed
   nothing (`docs/model-comparisons.md`), but four fifths of them, without labels, are among what this head learnt to go on saying the same of.
-- **In 1.1 hours of rendered ordinary life, of people and rooms never trained on, it raises 6 false fall alarms** (in 4 of 66 clips; 5.5 an hour, 95 % below 10.8)
+- **In 1.1 hours of rendered ordinary life, of people and rooms never trained on, it raises 5 false fall alarms** (in 4 of 66 clips; 4.6 an hour, 95 % below 9.6)
   **and 4 false climb alarms** (3.6, below 8.3); the bar was 0.5. These minutes are dense: every few seconds somebody sits down, lies down, bends, kneels, or
   goes out and comes back. What alarms: people close to the camera, cut by the picture's lower edge; going to bed quickly in infrared; a small child getting off a chair.
-- The policy waits for 6 of 8 ticks at or above 0.88: whoever goes down slowly may reach that late (of the 8 filmed falls of the room not trained on, two come 1.6 and 1.7 s after contact).
+- The policy waits for 6 of 8 ticks at or above 0.88: whoever goes down slowly may reach that late (of the 8 filmed falls of the room not trained on, two come 1.6 and 2.1 s after contact).
 - The temperature and the rest of the policy come from rendered validation clips as well, on which it
   sees 104 of 109 falls and alarms at 2 of 353 others. Most of these clips share rooms and bodies with training ones.
-- **A third of the climbs is missed**: 19 of 27 rendered test climbs are raised (and one in 44 clips without one), 54 of 87 on validation (and two in
-  375 others, two in 180 looks at filmed ones through other cameras). At a lower bar more are, and filmed and rendered everyday movements are called climbs. No real child was ever tried.
+- **A third to a fifth of the climbs is missed**: 22 of 27 rendered test climbs are raised (and three in 44 clips without one), 57 of 87 on validation (and one in
+  375 others, none in 180 looks at filmed ones through other cameras). Of the 30 missed there, 10 begin before the clip: who stands on a chair from the first picture on is
+  not known to have climbed it, for nothing here looks at chairs. It takes 20 of 24 ticks, so a climb is told at least 1.3 s after it is first recognised. No real child was ever tried.
 - What still alarms, among rendered validation clips: sitting down on the floor, somebody beside furniture.
 - The recipe makes a bundle like this one, not the same: trainings stop by the clock, and this head was trained in several stages.
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that
@@ -107,7 +110,7 @@ def main():
         cell = " | ".join(f"{m[k][0]:.3f} of {int(m[k][2])} / {m[k][1]:.3f}" for k in ("upright", "lying"))
         text += f"| {name} | {cell} | {m['ms'][0]:.1f} | {m['ms'][1]:.1f} |\n"
     text += f"\nHead, 1 row and 4 rows, 1 thread: {measured['head_ms'][0]:.2f} and {measured['head_ms'][1]:.2f} ms. {measured['note']}\n" + LIMITS
-    text += "\n## What next\nMore rendered climbs for the head (from the floor onto chairs, in infrared); people who go down fast in the first second; more everyday movement\nnear the floor; real everyday footage.\n"
+    text += "\n## What next\nFurniture, so that standing on a chair is known from standing before it; climbs over rails and onto sofas; people who go down fast in the first second; more everyday movement\nnear the floor; real everyday footage.\n"
     (args.bundle / "CARD.md").write_text(text)
     (args.lab / "CARD.md").write_text(text)
     about["provenance"]["scores"] = {k: {n: r[n] for n in ("clips", "falls", "seen", "false", "delay_median_s")} for k, r in events["summary"].items()}

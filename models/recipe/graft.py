@@ -2,12 +2,12 @@
 
     python graft.py --bundle ../bundle
 
-Every integer that the network says stays what it was, so it needs no training and no calibration. Writes `encoder.onnx` and its
-hash into the bundle's manifest.
+Every integer that the network says stays what it was, so it needs no training and no calibration. The bundle is swapped whole.
 """
 
 import argparse
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,62 +17,66 @@ from onnx import numpy_helper
 
 import config
 import export
-from bundle import sha256
+from bundle import finish, sha256
 from quantise import QUANTISED, quantise
 from restore import MARK, restored
 
 
-def place(node, weight):
-    """What a node of the network is known by in every graph: a convolution by its weight's name, another by its own."""
-    return weight.removesuffix(MARK) if node.op_type == "Conv" else node.name
-
-
-def read(node):
-    """Tensors of activations that a node reads."""
-    return node.input[:1] if node.op_type == "Conv" else node.input[:2]
+def place(node, maker):
+    """What a node of the network is known by in every graph: a convolution by its weight's name, another by its own. `maker`: what
+    makes a tensor, for weights that are integers."""
+    if node.op_type != "Conv":
+        return node.name
+    weight = node.input[1]
+    return maker[weight].name.removesuffix(MARK) if weight in maker else weight
 
 
 def scales(path):
-    """Of each integer node of the QDQ encoder at `path`, by its `place`: {index of what it reads, or "out": (scale, zero point)}."""
+    """Of each integer node of the QDQ encoder at `path`, by its `place`: {index of what it reads, or "out": (scale, zero point)},
+    but of weights."""
     graph, out = onnx.load(path).graph, {}
     constant = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     maker = {o: n for n in graph.node for o in n.output}
     rounded = {n.input[0]: n for n in graph.node if n.op_type == "QuantizeLinear"}
     for node in (n for n in graph.node if n.op_type in QUANTISED):
-        around = {index: maker.get(name) for index, name in enumerate(read(node))} | {"out": rounded.get(node.output[0])}
+        around = {index: maker.get(name) for index, name in enumerate(node.input[:2])} | {"out": rounded.get(node.output[0])}
         around = {index: n for index, n in around.items() if n is not None and n.op_type in ("DequantizeLinear", "QuantizeLinear")}
         if 0 in around:  # decoding is in float
-            out[place(node, maker[node.input[1]].name if node.op_type == "Conv" else "")] = {
-                index: tuple(constant[name] for name in n.input[1:3]) for index, n in around.items() if n.input[0] not in constant}
+            out[place(node, maker)] = {index: tuple(float(constant[name]) for name in n.input[1:3])
+                                       for index, n in around.items() if n.input[0] not in constant}
     return out
 
 
 def grafted(shipped, net, path):
-    """Writes at `path` the INT8 encoder of `net` with the scales of the one at `shipped`, whose weights it has."""
+    """Writes at `path` the INT8 encoder of `net` with the scales of the one at `shipped`, whose weights it has. A network that is not
+    that one is an error."""
     found = scales(shipped)
 
     def known(nodes):
-        places = [place(node, node.input[1] if node.op_type == "Conv" else "") for node in nodes]
-        if missing := [name for node, name in zip(nodes, places, strict=True) if node.op_type == "Conv" and name not in found]:
-            raise ValueError(f"{shipped}: no scales of {missing}")
         return {node.output[0] if index == "out" else node.input[index]: value
-                for node, name in zip(nodes, places, strict=True) for index, value in found.get(name, {}).items()}
+                for node in nodes for index, value in found.get(place(node, {}), {}).items()}
 
     with tempfile.TemporaryDirectory() as folder:
         plain = export.encoder(net, Path(folder) / "plain.onnx")
-        return quantise(plain, path, np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8), known=known)
+        quantise(plain, path, np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8), known=known)
+    new = scales(path)
+    if other := sorted(name for name in {*found, *new} if found.get(name) != new.get(name)):
+        raise ValueError(f"{shipped}: not the network of today's code, whose scales would be others at {other}")
+    return path
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--bundle", type=Path, required=True)
-    args = args.parse_args()
-    path, manifest = args.bundle / "encoder.onnx", args.bundle / "manifest.json"
-    grafted(path, restored(path), path)
-    about = json.loads(manifest.read_text())
-    about["encoder"]["sha256"] = sha256(path)
-    manifest.write_text(json.dumps(about, indent=2) + "\n")
-    print(f"{path}: {path.stat().st_size} bytes, {about['encoder']['sha256'][:12]}")
+    out = args.parse_args().bundle
+    new = out.with_name(out.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(out, new)
+    grafted(out / "encoder.onnx", restored(out / "encoder.onnx"), new / "encoder.onnx")
+    about = json.loads((new / "manifest.json").read_text())
+    about["encoder"]["sha256"] = sha256(new / "encoder.onnx")
+    about = finish(new, about, out)
+    print(f"{out}: encoder {about['encoder']['sha256'][:12]}, probe {about['probe']['logits']}")
 
 
 if __name__ == "__main__":

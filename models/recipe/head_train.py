@@ -4,8 +4,8 @@
 
 Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
 on from `--start` is shipped half way back to it (`nets/blend.py`). With `--keep` it is shipped as it is: the truth is then told of
-ordinary life, of strangers to the encoder and of climbs, and elsewhere the head learns to say what it said at the start ("Learning without Forgetting", Li
-and Hoiem 2016), since more truth of rendered falls costs sight of filmed ones.
+ordinary life, of strangers to the encoder who do not fall, and of climbs, and elsewhere the head learns to say what it said at the
+start ("Learning without Forgetting", Li and Hoiem 2016), since more truth of rendered falls costs sight of filmed ones.
 """
 
 import argparse
@@ -26,16 +26,17 @@ from nets.blend import between
 from nets.head import Head, Mirrored, exported
 
 KEEP = 3.0  # what a nat of distance from the head at the start costs, in nats of the truth
+TOLD = ("o_", "s_")  # sources of which a head that keeps is told the truth
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
 
 
-def losses(net, batch, keep=None, kept=None, device="cpu"):
+def losses(net, batch, keep=None, kept=None):
     """Mean loss of a batch of windows, and the last tick's logits. Windows `keep` (N,) shall go on having the logits `kept` (n,K),
     whatever their labels are."""
-    person, scene, mask = (torch.from_numpy(batch[k]).to(device) for k in ("person", "scene", "mask"))
+    person, scene, mask = (torch.from_numpy(batch[k]) for k in ("person", "scene", "mask"))
     label, ticks = torch.from_numpy(batch["label"].astype(np.int64)), torch.from_numpy(batch["ticks"].astype(np.int64))
     weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))])
-    with torch.autocast(device, torch.bfloat16, enabled=net.training):
+    with torch.autocast("cpu", torch.bfloat16, enabled=net.training):
         last, every = net.both(person, scene, mask)
     last, every = last.float(), every.float()
     told = torch.ones(len(label), dtype=torch.bool) if keep is None else torch.from_numpy(~keep)
@@ -79,7 +80,7 @@ def mixture(rng, motions, others, size):
 
 def kept_windows(batch, told):
     """Which windows (N,) of a batch are not told the truth: all but the last `told`, and but climbs, which every source knows alike;
-    and falls anywhere, for the truth of rendered ones costs sight of filmed ones."""
+    and where somebody has fallen at the last tick, for the truth of rendered falls costs sight of filmed ones."""
     label = batch["label"]
     return (np.arange(len(label)) < len(label) - told) & (label != CLIMB) | np.isin(label, (FALL, FALLEN))
 
@@ -111,7 +112,7 @@ def main():
     args.add_argument("--generated", type=float, default=0.0, help="share of a batch from encoded generated clips, if any")
     args.add_argument("--ordinary", type=float, default=0.0, help="share of a batch from encoded minutes of ordinary life, if any")
     args.add_argument("--strangers", type=float, default=0.0, help="share of a batch from encoded clips of strangers to the encoder, if any")
-    args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, strangers and climbs, go on saying what that head says")
+    args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, strangers who do not fall, and climbs, go on saying what that head says")
     args.add_argument("--rate", type=float, default=2e-3)
     args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on; what ships lies half way")
     args.add_argument("--out", default="head.pt")
@@ -137,13 +138,13 @@ def main():
     mean.eval().requires_grad_(False)
     rng = np.random.default_rng([args.seed, step])
     train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
-    others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix))
-              for share, prefix in ((args.rendered, "r_"), (args.filmed, "g_"), (args.generated, "t_"), (args.ordinary, "o_"), (args.strangers, "s_"))]
+    shares = {"r_": args.rendered, "g_": args.filmed, "t_": args.generated, "o_": args.ordinary, "s_": args.strangers}
+    others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix)) for prefix, share in shares.items()]
+    told = sum(count for count, clips in others if clips.prefix in TOLD)  # the last of each batch
+    if args.keep and (not told or any(count and not len(clips) for count, clips in others)):
+        raise SystemExit(f"--keep needs --ordinary or --strangers above 0, and in {args.lab / 'encoded'} clips for every share above 0: "
+                         f"there are {({clips.prefix: len(clips) for _, clips in others})}. `features.py` makes them")
     others = [(count, clips) for count, clips in others if count and len(clips)]
-    told = sum(count for count, clips in others if clips.prefix in ("o_", "s_"))  # the last of each batch
-    if args.keep and not told:
-        raise SystemExit(f"--keep needs --ordinary or --strangers above 0, and o_*.npz or s_*.npz in {args.lab / 'encoded'}: "
-                         "run `features.py` with --ordinary or --strangers first")
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 

@@ -38,6 +38,7 @@ class Reader(CalibrationDataReader):
 def quantise(source, target, pictures, method="minmax", percentile=config.PERCENTILE, known=None):
     """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3). `known`: as in `_static`."""
     feeds = [{"frame": p[None], "previous": p[None]} for p in pictures]
+    # heads that are asked at a few cells are called outside the pose network, so the exporter names their nodes on their own
     return _static(source, target, feeds, QUANTISED, ("/pose/", "/heads"), METHODS[method], percentile, known)
 
 
@@ -57,7 +58,7 @@ def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PE
         onnx.save(merged, ready)
         graph = merged.graph
         nodes = [n for n in graph.node if n.op_type in kinds and n.name.startswith(prefixes)]
-        scales = {tensor: [{"scale": np.array(scale), "zero_point": np.array(zero)}] for tensor, (scale, zero) in (known(nodes) if known else {}).items()}
+        scales = {tensor: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero, np.uint8)}] for tensor, (scale, zero) in (known(nodes) if known else {}).items()}
         quantize_static(
             str(ready), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=[n.name for n in nodes],

@@ -51,7 +51,7 @@ class Inverted(nn.Module):
         self.fpn = Fpn([outs[i] for i in design["taps"]] + [design["last"][0]])
         self.heads = Heads()
 
-    def forward(self, x):
+    def forward(self, x, names=None):
         x = ACTIVATIONS[self.design["stem"][1]](self.stem(x * (2 / 255) - 1))
         taps = []
         for index, (block, row) in enumerate(zip(self.blocks, self.design["blocks"], strict=True), start=1):
@@ -63,7 +63,7 @@ class Inverted(nn.Module):
             if index in self.design["taps"]:
                 taps.append(x)
         features = self.fpn([*taps, ACTIVATIONS[self.design["last"][1]](self.last(x))])
-        return features, self.heads(features)
+        return features, self.heads(features, names)
 
 
 class Shuffled(nn.Module):
@@ -98,13 +98,13 @@ class ShuffleNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
+    def forward(self, x, names=None):
         x = F.max_pool2d(F.relu(self.stem(x * (2 / 255) - 1)), 3, 2, 1)
         taps = [x]
         for stage in self.stages:
             taps.append(x := stage(x))
         features = self.fpn([*taps[:3], F.relu(self.last(x))])
-        return features, self.heads(features)
+        return features, self.heads(features, names)
 
 
 def published(state):

@@ -23,7 +23,7 @@ def _suppress(boxes, score):
     return F.relu(score) * (1 - ((iou > 0.65).float() * better).amax(2))
 
 
-def read(maps):
+def from_maps(maps):
     """`decode`'s `at`, from whole maps."""
     def at(names, rows, cols):
         dense = torch.cat([maps[name] for name in names], 1)
@@ -37,7 +37,7 @@ def decode(maps, people=4, at=None):
     """Maps `centre` (B,1,h,w) and `heat` (B,17,h,w) as logits; `size`, `offset` (B,2,..), `regress`, `kpt_offset` (B,34,..) in
     cells, which are read at a few cells only: they are among the maps, or else `at`(names, rows, cols) gives what they say at the
     cells `rows`, `cols` (B,n), as (B,n, their channels). -> (B, people, 56) in the contract's layout, coordinates 0..1, best first."""
-    centre, at = maps["centre"], at or read(maps)
+    centre, at = maps["centre"], at or from_maps(maps)
     b, _, h, w = centre.shape
     height = centre + 0.05 * F.avg_pool2d(centre, 3, 1, 1)  # INT8 logits tie; the neighbours say which is the peak
     peak = (height >= F.max_pool2d(height, 5, 1, 2)).float()

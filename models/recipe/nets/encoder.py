@@ -35,7 +35,7 @@ class Encoder(nn.Module):
 
     def __init__(self, pose):
         super().__init__()
-        self.pose = pose  # a `MoveNet` or a `MobileNetV3`
+        self.pose = pose  # asked as `MoveNet` is, for heads by their names
 
     def forward(self, frame, previous):
         frame, previous = (p.permute(0, 3, 1, 2).float() for p in (frame, previous))

@@ -95,7 +95,7 @@ def people_of(people: list[Body], kind: str, split: str) -> list[int]:
 
 
 def make_spec(seed: int, people: list[Body], instead: str | None = None, lasting: float | None = None) -> dict:
-    """The spec of a seed. `people` is the pool; only kinds and heights are read from it. `instead`, an everyday
+    """The spec of a seed. `people` is the pool; read is who is of which kind, and who is a stranger. `instead`, an everyday
     scenario, is played in place of the seed's own, for `lasting` seconds if given."""
     group, slot = divmod(int(seed), 5)
     pair = slot // 2

@@ -1,5 +1,7 @@
 """A cheaper graph of the network that ships says what ships."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from bundle import sha256
 from frames import letterbox, read
-from graft import grafted, scales
+from graft import grafted, main, scales
 from nets import encoder
 from restore import restored
 
@@ -40,10 +43,23 @@ def test_what_is_new_around_the_network_is_new(pictures, tmp_path, monkeypatch):
     assert np.allclose(old[0], new[0], atol=1e-5)
 
 
-def test_a_network_of_other_convolutions_has_no_scales(tmp_path):
+@pytest.mark.parametrize("name", ["pose.stem.weight", "/pose/Mul_7"])
+def test_a_network_that_is_another_is_refused(name, tmp_path):
     model = onnx.load(SHIPPED)
     for node in model.graph.node:
-        node.name = node.name.replace("pose.stem.weight", "pose.root.weight")
+        node.name = node.name.replace(name, "elsewhere")
     onnx.save(model, tmp_path / "other.onnx")
-    with pytest.raises(ValueError, match="no scales of .*stem"):
+    with pytest.raises(ValueError, match=f"would be others at .*{name}"):
         grafted(tmp_path / "other.onnx", restored(SHIPPED), tmp_path / "encoder.onnx")
+
+
+def test_the_bundle_is_swapped_whole(tmp_path, monkeypatch):
+    bundle = shutil.copytree(SHIPPED.parent, tmp_path / "bundle")
+    about = json.loads((bundle / "manifest.json").read_text())
+    about["encoder"]["sha256"], about["probe"]["logits"] = "old", []
+    (bundle / "manifest.json").write_text(json.dumps(about))
+    monkeypatch.setattr("sys.argv", ["graft.py", "--bundle", str(bundle)])
+    main()
+    about = json.loads((bundle / "manifest.json").read_text())
+    assert about["encoder"]["sha256"] == sha256(bundle / "encoder.onnx") and len(about["probe"]["logits"]) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

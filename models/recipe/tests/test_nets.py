@@ -100,11 +100,13 @@ def test_heads_say_at_a_few_cells_what_their_maps_say_there(pose):
             assert torch.allclose(said[b, :, 0], whole[name][b][:, rows[b], cols[b]], atol=1e-5), name
 
 
-def test_the_encoder_says_what_decoding_its_whole_maps_says(pose):
-    frame = torch.randint(0, 256, (2, config.HEIGHT, config.WIDTH, 3), dtype=torch.uint8)
+def test_the_encoder_says_what_decoding_its_whole_maps_says(random_weights):
+    net = random_weights(MoveNet(V3))
+    frame = torch.randint(0, 256, (2, config.HEIGHT, config.WIDTH, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        people, whole = Encoder(pose)(frame, frame)[0], decode(pose(frame.permute(0, 3, 1, 2).float())[1], config.PEOPLE)
-    assert torch.allclose(people, whole, atol=1e-4)
+        people, whole = Encoder(net)(frame, frame)[0], decode(net(frame.permute(0, 3, 1, 2).float())[1], config.PEOPLE)
+    assert (whole[:, 1:, :51] - whole[:, :1, :51]).abs().amax(2).min() > 0.01, "four people apart"
+    assert torch.allclose(people, whole, rtol=1e-3, atol=1e-3)
 
 
 def test_the_maps_of_known_people_decode_to_them():
