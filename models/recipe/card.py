@@ -55,7 +55,7 @@ LIMITS = """
   rules were mended after looking at two of them, and the policy was chosen among those that make no mistake on them. So the
   real figures are optimistic. **Through other cameras** (the same clips mirrored, dark, far, cut, tilted, slow …: 13 pictures of each) 102 of
   104 falls in the room not trained on are seen, 1 of 104 everyday clips and 1 of 91 twins alarmed (0.8.0: 102, 1, 1; 0.7.0: 101, 1, 1; 0.5.0: 99, 5, 1; 0.4.0: 96, 13, 0); the policy was chosen on these too
-  (`docs/model-comparisons.md`). Two everyday clips reach a fall score of 0.88 and 0.92 as filmed: somebody bends or squats in the
+  (`docs/model-comparisons.md`). Two everyday clips reach a fall score of 0.86 and 0.92 as filmed: somebody bends or squats in the
   first second. **Going down on hands and knees fast, as in prayer, may be called a fall.** The rendered test clips were looked at nine
   times, each time for a bundle or a policy that was settled. T2V-Bed's clips, whose rooms give the class away, were looked at four times; they changed
   nothing (`docs/model-comparisons.md`), but four fifths of them, without labels, are among what this head learnt to go on saying the same of.
@@ -65,7 +65,7 @@ LIMITS = """
 - The policy waits for 6 of 8 ticks at or above 0.88: whoever goes down slowly may reach that late (of the 8 filmed falls of the room not trained on, two come 1.6 and 2.1 s after contact).
 - The temperature and the rest of the policy come from rendered validation clips as well, on which it
   sees 104 of 109 falls and alarms at 2 of 353 others. Most of these clips share rooms and bodies with training ones.
-- **A third to a fifth of the climbs is missed**: 22 of 27 rendered test climbs are raised (and three in 44 clips without one), 57 of 87 on validation (and one in
+- **A third to a fifth of the climbs is missed**: 21 of 27 rendered test climbs are raised (and three in 44 clips without one), 57 of 87 on validation (and one in
   375 others, none in 180 looks at filmed ones through other cameras). Of the 30 missed there, 10 begin before the clip: who stands on a chair from the first picture on is
   not known to have climbed it, for nothing here looks at chairs. It takes 20 of 24 ticks, so a climb is told at least 1.3 s after it is first recognised. No real child was ever tried.
 - What still alarms, among rendered validation clips: sitting down on the floor, somebody beside furniture.

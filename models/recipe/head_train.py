@@ -79,10 +79,11 @@ def mixture(rng, motions, others, size):
 
 
 def kept_windows(batch, told):
-    """Which windows (N,) of a batch are not told the truth: all but the last `told`, and but climbs, which every source knows alike;
-    and where somebody has fallen at the last tick, for the truth of rendered falls costs sight of filmed ones."""
+    """Which windows (N,) of a batch are not told the truth: all but climbs, which every source knows alike, and those of the last
+    `told` at whose end nobody has fallen, for the truth of rendered falls costs sight of filmed ones."""
     label = batch["label"]
-    return (np.arange(len(label)) < len(label) - told) & (label != CLIMB) | np.isin(label, (FALL, FALLEN))
+    calm = (np.arange(len(label)) >= len(label) - told) & ~np.isin(label, (FALL, FALLEN))
+    return ~(calm | (label == CLIMB))
 
 
 def said(head, batch, which):
