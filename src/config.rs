@@ -6,7 +6,6 @@
 pub mod check;
 mod layer;
 pub mod load;
-pub mod mask;
 pub mod problem;
 
 use serde::{Deserialize, Serialize};

@@ -37,6 +37,7 @@ pub mod preflight;
 pub mod probe;
 pub mod reload;
 pub mod replay;
+pub mod secret;
 pub mod slot;
 pub mod store;
 pub mod tracker;

@@ -19,10 +19,11 @@ mod edge;
 mod file;
 mod fit;
 
-use super::source::{Source, masked};
+use super::source::Source;
 use super::{CameraError, Grab, Opener as Open, Stream, View};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
+use crate::secret::masked;
 use edge::{Edge, Learned};
 use fit::Fit;
 use opencv::core::Vector;

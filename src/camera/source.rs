@@ -6,6 +6,7 @@
 //! [`masked`].
 
 use crate::config::{Backend, CameraConfig, RtspTransport};
+use crate::secret::masked;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -169,56 +170,6 @@ fn values<'a>(query: &'a str, keys: &[&str]) -> Result<BTreeMap<&'a str, &'a str
         rest = next;
     }
     Ok(values)
-}
-
-/// `text` with each password replaced by `***`: `scheme://user:secret@host` and `password=secret` alike.
-pub fn masked(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        // The authority ends at the first slash; a password may hold an `@`, so the last one before that counts.
-        let word = after.find(|c: char| c == '"' || c.is_whitespace()).unwrap_or(after.len());
-        let mut end = after[..word].find('/').unwrap_or(word);
-        // A slash in a password is wrong, but is written: what follows the colon is no port then.
-        let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        if !after[..end].contains('@') && after[..end].split_once(':').is_some_and(|(_, port)| !is_port(port)) {
-            end = after[..word].rfind('@').map_or(end, |at| after[at..word].find('/').map_or(word, |slash| at + slash));
-        }
-        let authority = &after[..end];
-        match authority.rfind('@') {
-            Some(at) => {
-                let user = authority[..at].split(':').next().unwrap_or_default();
-                out.push_str(user);
-                out.push_str(if authority[..at].contains(':') { ":***" } else { "" });
-                out.push_str(&authority[at..]);
-            }
-            None => out.push_str(authority),
-        }
-        rest = &after[end..];
-    }
-    out.push_str(rest);
-    for key in ["password=", "passwd=", "pwd=", "pass=", "token=", "user-pw=", "secret=", "auth="] {
-        out = masked_values(&out, key);
-    }
-    out
-}
-
-fn masked_values(text: &str, key: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    while let Some(at) = lower[done..].find(key) {
-        let value = done + at + key.len();
-        let end =
-            text[value..].find(|c: char| c == '&' || c == '"' || c.is_whitespace()).map_or(text.len(), |n| value + n);
-        out.push_str(&text[done..value]);
-        out.push_str("***");
-        done = end;
-    }
-    out.push_str(&text[done..]);
-    out
 }
 
 /// Why two RTSP cameras of one process must agree.

@@ -8,6 +8,7 @@
 use super::layer::{self, Leaf};
 use super::problem::{Origin, Problem, Problems, shown};
 use super::{CameraConfig, Config, check};
+use crate::secret::masked;
 use ::config::{Config as Merged, ConfigError, File, FileFormat};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +122,7 @@ impl Loaded {
         if let Some(Value::Table(cameras)) = table.get_mut("camera") {
             for (_, camera) in cameras.iter_mut() {
                 if let Some(Value::String(source)) = camera.get_mut("source") {
-                    *source = super::mask::mask(source);
+                    *source = masked(source);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: each problem names its key, value, place and mend.
 
-use super::mask::mask;
+use crate::secret::masked;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -86,10 +86,15 @@ pub(super) fn shown(key: &str, value: &toml::Value) -> String {
     if ["pass", "pwd", "secret", "token"].iter().any(|secret| name.contains(secret)) && !name.ends_with("_file") {
         return "***".into();
     }
-    let masked = mask(&value.to_string()).replace(['\n', '\r'], " ");
-    match masked.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &masked[..end]),
-        None => masked,
+    // A text is masked before TOML puts its own quotes and backslashes into it.
+    let text = match value {
+        toml::Value::String(text) => toml::Value::String(masked(text)).to_string(),
+        value => masked(&value.to_string()),
+    };
+    let text = text.replace(['\n', '\r'], " ");
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -179,6 +179,9 @@ fn a_secret_is_never_repeated() {
     assert!(error.contains("***") && !error.contains("s3cret"), "{error}");
     let error = parse("[camera.a]\nurl = \"rtsp://anna:s3cret@cam/1\"").expect_err("refused");
     assert!(!error.contains("s3cret"), "{error}");
+    // With both kinds of quotes in it, TOML writes the text with backslashes.
+    let error = parse("[camera.a]\nurl = \"rtspsrc user-pw=\\\"s3'cret pw\\\" ! appsink\"").expect_err("refused");
+    assert!(error.contains("***") && !error.contains("cret") && !error.contains(" pw"), "{error}");
     refused("[mqtt]\npassword = \"s3cret\"", &["mqtt.password = ***", "did you mean `password_file`?"]);
 }
 

@@ -20,7 +20,7 @@ fn a_good_configuration_is_printed_and_can_be_used_again() {
     let output = falld(&["--config", &path.display().to_string(), "check"]);
     let printed = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(printed.contains("[camera.bed]") && printed.contains("rtsp://***@cam/1"), "{printed}");
+    assert!(printed.contains("[camera.bed]") && printed.contains("rtsp://anna:***@cam/1"), "{printed}");
     assert!(!printed.contains("s3cret"));
     fs::write(&path, printed).expect("written");
     assert_eq!(falld(&["check", "--config", &path.display().to_string()]).status.code(), Some(0));

@@ -120,8 +120,18 @@ fn what_is_printed_loads_to_the_same_configuration() {
 
 #[test]
 fn secrets_are_masked_in_what_is_printed() {
-    let printed = parse("[camera.a]\nsource = \"rtsp://anna:s3cret@cam/1\"").expect("loaded").effective();
-    assert!(printed.contains("rtsp://***@cam/1") && !printed.contains("s3cret"), "{printed}");
+    for (source, shown) in [
+        ("rtsp://anna:s3cret@cam/1", "rtsp://anna:***@cam/1"),
+        ("rtsp://cam/user=admin_password=s3cret_channel=1", "rtsp://cam/user=admin_password=***"),
+        ("srt://host?passphrase=s3cret", "srt://host?passphrase=***"),
+        ("rtspsrc user-pw=\"s3cret\" ! appsink", "rtspsrc user-pw=\"***\" ! appsink"),
+        ("rtspsrc user-pw='s3cret' ! appsink", "rtspsrc user-pw='***' ! appsink"),
+        ("rtspsrc user-pw = s3cret ! appsink", "rtspsrc user-pw = *** ! appsink"),
+    ] {
+        let printed = parse(&format!("[camera.a]\nsource = {source:?}")).expect("loaded").effective();
+        assert!(!printed.contains("s3cret"), "{printed}");
+        assert_eq!(parse(&printed).expect("loaded again").config.camera["a"].source, shown);
+    }
 }
 
 proptest! {

@@ -3,10 +3,10 @@
 //! The intermediate matrices are kept and reused; the frame's buffer is written through a header over it. Nothing is
 //! allocated once the stream's size is known.
 
-use super::super::source::masked;
 use super::super::{CameraError, View};
 use super::edge::Edge;
 use crate::frame::{Frame, Size};
+use crate::secret::masked;
 use opencv::core::{self, Mat, Rect, Scalar, Vec3b};
 use opencv::imgproc;
 use opencv::prelude::*;
