@@ -30,6 +30,7 @@ use crate::slot::{Bell, Slot};
 use crate::store::{Context, Store};
 use board::Board;
 use outlet::AppOutlet;
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -84,7 +85,9 @@ struct App {
     board: Board,
     store: Store,
     captures: Vec<Capture>,
-    orders: std_mpsc::Sender<Order>,
+    orders: std_mpsc::SyncSender<Order>,
+    /// Orders for which the detector had no room yet.
+    owed: VecDeque<Order>,
     bell: Arc<Bell>,
     detector_beat: Arc<AtomicU64>,
 }
@@ -170,20 +173,21 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
             .inspect_err(|error| tracing::error!(%error, "no metrics endpoint: falld works without it"))
             .ok(),
     };
-    let delivery = {
-        let _entered = runtime.enter();
-        mqtt::spawn(parts).map_err(setup)?
-    };
-
     let bell = Bell::new();
     let (report, reports) = mpsc::unbounded_channel();
     let (captures, inputs) = captures(&config, &spec, spec.frame, clock, &metrics, &bell, report)?;
     let (first, firsts) = mpsc::unbounded_channel();
     let outlet = AppOutlet::new(store.recorder(), context, board.clone(), first);
     let detector_beat = Arc::new(AtomicU64::new(0));
-    let detector =
+    let mut detector =
         Detector::new(loaded.engine, inputs, outlet, clock, Arc::clone(&metrics), Arc::clone(&detector_beat));
-    let (orders, inbox) = std_mpsc::channel();
+    // Before anybody is connected, who would be told that all is clear.
+    detector.resume(store.unfinished());
+    let delivery = {
+        let _entered = runtime.enter();
+        mqtt::spawn(parts).map_err(setup)?
+    };
+    let (orders, inbox) = std_mpsc::sync_channel(COMMANDS);
     let (thread, detector) = detect(detector, Arc::clone(&bell), inbox)?;
     if let Some(listener) = listener {
         let board = board.clone();
@@ -195,8 +199,21 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         let (heartbeats, notifier, stop) = (Arc::clone(&heartbeats), Arc::clone(&notifier), signals.shutdown.clone());
         runtime.spawn(async move { notify::feed(&heartbeats, clock, &notifier, &stop).await });
     }
-    let mut app =
-        App { config, log, signals, clock, notifier, heartbeats, board, store, captures, orders, bell, detector_beat };
+    let mut app = App {
+        config,
+        log,
+        signals,
+        clock,
+        notifier,
+        heartbeats,
+        board,
+        store,
+        captures,
+        orders,
+        owed: VecDeque::new(),
+        bell,
+        detector_beat,
+    };
     let ears = Ears { reports, commands, detector, firsts };
     let outcome = runtime.block_on(app.supervise(ears, &delivery, reread));
     app.stop(thread, &goodbye, delivery, &runtime);

@@ -7,7 +7,7 @@
 use crate::config::PolicyConfig;
 use crate::engine::{Decision, Engine};
 use crate::event::policy::{State, Transition};
-use crate::event::{Class, Event, EventType, Ledger};
+use crate::event::{Class, Event, EventType, Ledger, Unfinished};
 use crate::frame::{Clock, Frame, Moment};
 use crate::metrics::{CameraMetrics, DropReason, Metrics};
 use crate::slot::{Bell, Slot};
@@ -25,8 +25,10 @@ const WAIT: Duration = Duration::from_millis(50);
 const MAX_FAILURES: u32 = 15;
 /// Pictures for so long without a score are too few for a clip; the first score takes a second.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
-/// Orders obeyed in one turn; a test costs a commit, and a flood of them must not keep pictures waiting.
+/// Orders obeyed in one turn, so that a flood of them does not keep pictures waiting.
 const ORDERS_A_TURN: usize = 16;
+/// One test of a camera in so long: each costs a commit, and a fall must not wait behind a hundred of them.
+const TEST_EVERY: Duration = Duration::from_secs(2);
 
 /// What a camera shows of its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,8 @@ struct Seen {
     last: Moment,
     lost: bool,
     scored: bool,
+    /// When the last test was raised.
+    tested: Option<Moment>,
     /// Since when pictures have come without a score.
     unscored_since: Option<Moment>,
     shown: Option<Shown>,
@@ -133,6 +137,7 @@ impl<O: Outlet> Detector<O> {
                 last: clock.now(),
                 lost: false,
                 scored: false,
+                tested: None,
                 unscored_since: None,
                 shown: None,
                 incidents: HashMap::new(),
@@ -142,6 +147,21 @@ impl<O: Outlet> Detector<O> {
         let decisions = Vec::with_capacity(inputs.len());
         let (failures, turn) = (0, 0);
         Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, taken, decisions, failures, turn }
+    }
+
+    /// Goes on with what an earlier run did not end, and shows it: somebody on the floor does not get up because falld was
+    /// restarted.
+    pub fn resume(&mut self, unfinished: Vec<Unfinished>) {
+        let now = self.clock.now();
+        for incident in unfinished {
+            // The camera may have been taken out of the configuration.
+            let Some(camera) = self.inputs.iter().position(|input| input.id == incident.camera) else { continue };
+            let (id, class) = (incident.incident, incident.class);
+            tracing::info!(camera = incident.camera, incident = %id, class = class.as_str(), "an alarm goes on after the restart");
+            self.engine.resume(camera, &incident, now);
+            self.seen[camera].incidents.insert(class, id);
+        }
+        self.show();
     }
 
     /// Runs until every slot is closed and empty.
@@ -281,21 +301,38 @@ impl<O: Outlet> Detector<O> {
         let at = Ledger { captured: now, scored: now, decided: now };
         match order {
             Order::Acknowledge(id, incident) => {
-                if let Some(camera) = self.find(&id)
-                    && incident.is_none_or(|incident| self.seen[camera].incidents.values().any(|it| *it == incident))
-                    && let Some(transition) = self.engine.acknowledge(camera, now)
-                {
+                let Some(camera) = self.find(&id) else { return };
+                let named = |incident| self.seen[camera].incidents.iter().find(|(_, it)| **it == incident);
+                let class = match incident.map(named) {
+                    None => None,
+                    Some(Some((class, _))) => Some(*class),
+                    // Of an incident that is over.
+                    Some(None) => return,
+                };
+                if let Some(transition) = self.engine.acknowledge(camera, class, now) {
                     self.tell(camera, transition, at);
                 }
             }
             Order::Test(id) => {
                 if let Some(camera) = self.find(&id) {
+                    let tested = &mut self.seen[camera].tested;
+                    if tested.is_some_and(|at| now.saturating_sub(at) < TEST_EVERY) {
+                        return tracing::warn!(
+                            camera = id,
+                            "test refused: the last one was less than {TEST_EVERY:?} ago"
+                        );
+                    }
+                    *tested = Some(now);
                     let transition = Transition { event: EventType::Test, class: Class::Fall, score: 0.0, first: true };
                     self.tell(camera, transition, at);
                 }
             }
             Order::Arm(id, armed) => {
                 if let Some(camera) = self.find(&id) {
+                    // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the end of.
+                    if !armed && let Some(transition) = self.engine.acknowledge(camera, None, now) {
+                        self.tell(camera, transition, at);
+                    }
                     self.engine.arm(camera, armed);
                     tracing::info!(camera = id, armed, "camera armed or disarmed");
                 }
@@ -350,7 +387,9 @@ impl<O: Outlet> Detector<O> {
             };
             if seen.shown != Some(shown) {
                 seen.shown = Some(shown);
-                self.inputs[camera].metrics.slow.set(shown.slow.into());
+                let metrics = &self.inputs[camera].metrics;
+                metrics.slow.set(shown.slow.into());
+                metrics.armed.set(shown.armed.into());
                 self.outlet.shown(&self.inputs[camera].id, shown);
             }
         }

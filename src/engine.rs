@@ -9,6 +9,7 @@ use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
 use crate::clip::{Clip, Continuity};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
+use crate::event::{Class, Unfinished};
 use crate::frame::{Frame, Moment};
 use crate::posture::{self, Posture};
 
@@ -120,6 +121,12 @@ impl Engine {
         &self.encoding.people[..self.spec.people * self.spec.person_len]
     }
 
+    /// Goes on with an alarm that an earlier run did not end.
+    pub fn resume(&mut self, camera: usize, incident: &Unfinished, now: Moment) {
+        let Unfinished { class, long_lie, acknowledged, .. } = *incident;
+        self.watches[camera].policy.resume(class, long_lie, acknowledged, now);
+    }
+
     /// A disarmed camera is watched but decides nothing. One that is armed again judges afresh: a danger that is still
     /// going on, of which nobody was told, is news.
     pub fn arm(&mut self, camera: usize, armed: bool) {
@@ -156,8 +163,8 @@ impl Engine {
     }
 
     /// A caregiver is on it.
-    pub fn acknowledge(&mut self, camera: usize, now: Moment) -> Option<Transition> {
-        self.watches[camera].policy.acknowledge(now)
+    pub fn acknowledge(&mut self, camera: usize, class: Option<Class>, now: Moment) -> Option<Transition> {
+        self.watches[camera].policy.acknowledge(class, now)
     }
 
     /// Forgets everything about a camera, as at the start.

@@ -110,3 +110,18 @@ pub struct Event {
     /// Its times so far.
     pub ledger: Ledger,
 }
+
+/// An incident that somebody was told of and that has not ended, as the store remembers it over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The camera's id.
+    pub camera: String,
+    /// About which danger.
+    pub class: Class,
+    /// The event that began it.
+    pub incident: Uuid,
+    /// The long lie was told.
+    pub long_lie: bool,
+    /// A caregiver is on it.
+    pub acknowledged: bool,
+}

@@ -77,6 +77,8 @@ pub struct CameraMetrics {
     pub blind: Gauge,
     /// 1 while pictures come too seldom to be judged.
     pub slow: Gauge,
+    /// 0 while the camera is disarmed and decides nothing.
+    pub armed: Gauge,
     /// From the capture of a frame to its score.
     pub frame_age: Histogram,
 }
@@ -102,6 +104,7 @@ pub struct Metrics {
     reconnects: Family<CameraLabel, Counter>,
     blind: Family<CameraLabel, Gauge>,
     slow: Family<CameraLabel, Gauge>,
+    armed: Family<CameraLabel, Gauge>,
     frame_age: Family<CameraLabel, Histogram, fn() -> Histogram>,
     events: Family<EventLabel, Counter>,
     /// One batch through encoder and head.
@@ -150,6 +153,8 @@ impl Metrics {
         registry.register("camera_blind", "1 while a camera gives nothing that can be judged", blind.clone());
         let slow = Family::<CameraLabel, Gauge>::default();
         registry.register("camera_slow", "1 while pictures come too seldom to be judged", slow.clone());
+        let armed = Family::<CameraLabel, Gauge>::default();
+        registry.register("camera_armed", "0 while a camera is disarmed and decides nothing", armed.clone());
         let frame_age = Family::<CameraLabel, Histogram, fn() -> Histogram>::new_with_constructor(latency);
         let seconds = Unit::Seconds;
         registry.register_with_unit("frame_age", "From capture to score", seconds.clone(), frame_age.clone());
@@ -189,6 +194,7 @@ impl Metrics {
             reconnects,
             blind,
             slow,
+            armed,
             frame_age,
             events,
             inference,
@@ -215,6 +221,7 @@ impl Metrics {
             reconnects: self.reconnects.get_or_create_owned(&label),
             blind: self.blind.get_or_create_owned(&label),
             slow: self.slow.get_or_create_owned(&label),
+            armed: self.armed.get_or_create_owned(&label),
             frame_age: self.frame_age.get_or_create_owned(&label),
         }
     }

@@ -85,6 +85,13 @@ pub struct Tuning {
     pub grace: Duration,
 }
 
+impl Tuning {
+    /// After so long without news, what was said of a state holds no more: two health messages may be lost.
+    pub(crate) fn expire_after(&self) -> Duration {
+        (self.health_every * 3).max(Duration::from_secs(1))
+    }
+}
+
 impl Default for Tuning {
     fn default() -> Self {
         Self {

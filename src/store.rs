@@ -7,7 +7,7 @@
 //! * A store that cannot be written (full or read-only disk) does not stop anybody: the event waits in memory, is
 //!   published from there, and is written as soon as the disk allows. `store_degraded` is 1 meanwhile. Only then does a
 //!   crash lose what waits, and a number may be given twice; the id never is.
-//! * A disk that is full or read-only already at the start does not stop anybody either: falld works without the file,
+//! * A disk that is full, read-only or broken already at the start does not stop anybody either: falld works without the file,
 //!   numbers jump by a million, and the file is opened as soon as the disk allows. What waited in it is
 //!   then published under new numbers.
 //! * A damaged file is moved aside as `<name>.corrupt-<time>`, what can be read of its outbox is taken over.
@@ -23,7 +23,7 @@ mod row;
 mod worker;
 
 use crate::config::StoreConfig;
-use crate::event::Event;
+use crate::event::{Event, Unfinished};
 use crate::frame::{Clock, Moment};
 use crate::journal;
 use crate::metrics::Metrics;
@@ -115,7 +115,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store. A full or read-only disk leaves it [`Recorder::degraded`] until the disk allows;
+    /// Opens or creates the store. A full, read-only or broken disk leaves it [`Recorder::degraded`] until the disk allows;
     /// whatever else would mean that alerts are not durable is refused with a mend.
     pub fn open(config: &StoreConfig, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
         let (opened, refusal) = match open::open(&config.path) {
@@ -171,6 +171,22 @@ impl Store {
     pub fn outbox(&mut self) -> Option<Outbox> {
         let notices = self.notices.take()?;
         Some(Outbox { shared: self.shared.clone(), requests: self.requests.clone(), notices })
+    }
+
+    /// Incidents of earlier runs that somebody was told of and that have not ended. Older ones than a day are forgotten.
+    pub fn unfinished(&self) -> Vec<Unfinished> {
+        const A_DAY_US: i64 = 86_400_000_000;
+        let shared = &*self.shared;
+        let since = unix_us(shared.clock.wall(shared.clock.now())).saturating_sub(A_DAY_US);
+        let writer = shared.writer();
+        let read = match &writer.file {
+            Some(file) => database::unfinished(&file.connection, since),
+            None => Err(rusqlite::Error::InvalidPath(shared.path.clone())),
+        };
+        read.unwrap_or_else(|error| {
+            tracing::error!(%error, "what was going on before this start cannot be read: an open alarm is shown as cleared");
+            Vec::new()
+        })
     }
 
     /// Time of the worker's last progress. It moves at least every two seconds unless a disk hangs.

@@ -112,9 +112,11 @@ fn a_driver_that_never_returns_costs_a_bounded_number_of_threads() {
         rig.bell.wait(Duration::from_millis(20));
     }
     assert_eq!(script.opened(), MAX_ABANDONED as u64, "no further thread is risked");
+    let lost = rig.witness.wait(3, Lost);
+    assert!(lost.detail.contains("restart falld"), "what mends it now is another thing: {}", lost.detail);
     gate.release();
     rig.stop();
-    assert_eq!(rig.witness.healths(), [Connecting, Lost], "one state, said once");
+    assert_eq!(rig.witness.healths(), [Connecting, Lost, Lost], "each reason once");
 }
 
 #[test]
@@ -122,17 +124,21 @@ fn a_camera_that_is_absent_is_retried_until_it_appears() {
     let script = Script::new()
         .refuse("unplugged")
         .refuse("unplugged")
-        .refuse("still unplugged")
+        .refuse("wrong password")
+        .refuse("unplugged")
+        .refuse("wrong password")
+        .refuse("wrong password")
         .session([for_ever(Scene::Room)]);
     let mut rig = Rig::scripted(&script, quick());
     let lost = rig.witness.wait(2, Lost);
     assert_eq!(lost.detail, "unplugged");
     assert_eq!(rig.number("falld_camera_blind"), 1.0);
-    rig.witness.wait(3, Ok);
+    assert_eq!(rig.witness.wait(3, Lost).detail, "wrong password", "told once it has come twice in a row");
+    rig.witness.wait(4, Ok);
     assert_eq!(rig.number("falld_camera_blind"), 0.0);
-    assert_eq!(script.opened(), 4);
+    assert_eq!(script.opened(), 7);
     rig.stop();
-    assert_eq!(rig.witness.healths(), [Connecting, Lost, Ok], "three failures, one report");
+    assert_eq!(rig.witness.healths(), [Connecting, Lost, Lost, Ok], "six failures, two reasons, two reports");
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn everything_published_fits_its_schema() {
             assert_eq!(properties.content_type.as_deref(), Some("application/json"));
             assert_eq!(properties.user_properties, [("schema".to_owned(), "1".to_owned())]);
         }
-        assert_eq!(properties.message_expiry_interval.is_some(), kind == "health");
+        assert_eq!(properties.message_expiry_interval.is_some(), ["health", "state"].contains(&&*kind));
         assert_eq!(message.qos == QoS::AtLeastOnce, kind == "event");
         *seen.entry(kind).or_default() += 1;
     }
@@ -153,6 +153,11 @@ async fn status_says_who_is_there() {
     let mut late = Subscriber::new(mosquitto.port, "falld/house/#").await;
     let state = on(&mut late, "falld/house/bed/state").await;
     assert!(state.retain && value(&state)["health"] == "ok");
+    // It is renewed without a change, and gone by itself when nobody does that: the camera may be gone.
+    let expiry = |message: &Publish| message.properties.as_ref().and_then(|it| it.message_expiry_interval);
+    assert!(expiry(&state).is_some());
+    let renewed = on(&mut late, "falld/house/bed/state").await;
+    assert!(!renewed.retain && expiry(&renewed).is_some());
 
     falld.stop().await;
     assert_eq!(subscriber.next().await.payload, "offline");

@@ -203,6 +203,26 @@ async fn caregiver_comes_later_than_the_alert() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn home_assistant_comes_back_and_hears_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut config = broker_at(mosquitto.port);
+    config.home_assistant = true;
+    let pause = 3 * broker::PATIENCE;
+    let tuning = Tuning { retry_min: pause, retry_max: pause, unheard: 2 * pause, ..quick() };
+    let road = Proxy::start(mosquitto.port, Mode::Pass).await;
+    config.port = road.port;
+    let falld = Falld::start_with(&store_in(folder.path()), config, tuning, Clock::start());
+    let (id, _) = falld.fall("bed");
+    until("the broker was asked", || road.publishes() >= 1).await;
+    let mut home = Subscriber::new(mosquitto.port, EVENTS).await;
+    home.client.publish("homeassistant/status", QoS::AtMostOnce, false, "online").await.unwrap();
+    assert_eq!(home.ids(&[id]).await, texts(&[id]), "long before the pause is over");
+    falld.delivered().await;
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_ever_subscribes_and_the_operator_sees_it() {
     let folder = tempfile::tempdir().unwrap();
     let mosquitto = Mosquitto::start(folder.path(), OPEN);

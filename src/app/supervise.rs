@@ -11,6 +11,7 @@ use crate::reload;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
@@ -66,7 +67,8 @@ impl App {
                 Some(camera) = ears.firsts.recv() => {
                     waiting.remove(&camera);
                 }
-                Some(command) = ears.commands.recv() => self.command(command),
+                // While the detector has no room, commands wait in their channel, which says so to whoever sends more.
+                Some(command) = ears.commands.recv(), if self.owed.is_empty() => self.command(command),
                 () = reload.notified() => self.reload(&reread, ready),
                 _ = round.tick() => {
                     self.beat(&beats, progress.stalled(clock.now()).is_none());
@@ -75,6 +77,7 @@ impl App {
                     }
                 }
             }
+            self.hand_over();
             if !ready && waiting.is_empty() {
                 ready = true;
                 let summary = self.board.summary();
@@ -112,7 +115,7 @@ impl App {
         }
     }
 
-    fn command(&self, command: Command) {
+    fn command(&mut self, command: Command) {
         let Command { camera, order, incident } = command;
         let order = match order {
             mqtt::Order::Ack => Order::Acknowledge(camera, incident),
@@ -123,10 +126,21 @@ impl App {
         self.order(order);
     }
 
-    fn order(&self, order: Order) {
-        // The detector is gone only when the daemon is ending.
-        drop(self.orders.send(order));
-        self.bell.ring();
+    fn order(&mut self, order: Order) {
+        self.owed.push_back(order);
+        self.hand_over();
+    }
+
+    /// Gives the detector the orders for which it has room.
+    fn hand_over(&mut self) {
+        while let Some(order) = self.owed.pop_front() {
+            match self.orders.try_send(order) {
+                Ok(()) => self.bell.ring(),
+                Err(TrySendError::Full(order)) => return self.owed.push_front(order),
+                // The detector is gone only when the daemon is ending.
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
     }
 
     /// SIGHUP: policy and log level change at once; anything else is refused as a whole.

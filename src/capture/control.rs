@@ -27,6 +27,10 @@ struct State {
     end: Option<End>,
     abandoned: usize,
     health: Option<CameraHealth>,
+    /// Why the camera is lost, as it was last told.
+    reason: String,
+    /// Another reason that came once: two that take turns are not told at each try.
+    doubt: String,
     cadence: Cadence,
     /// Waits here between two sessions, so that a camera that was frozen or dark before is not called well until it
     /// has shown something else. Lost with an abandoned session.
@@ -62,6 +66,18 @@ pub(super) enum Admission {
     Over,
 }
 
+impl State {
+    /// True for a reason that differs from the told one and comes for the second time in a row.
+    fn another_reason(&mut self, detail: &str) -> bool {
+        let again = self.doubt == detail;
+        self.doubt.clear();
+        if self.reason != detail && !again {
+            detail.clone_into(&mut self.doubt);
+        }
+        self.reason != detail && again
+    }
+}
+
 impl Control {
     pub(super) fn new(plan: &Plan, outlets: Outlets) -> Self {
         let state = State {
@@ -70,6 +86,8 @@ impl Control {
             end: None,
             abandoned: 0,
             health: None,
+            reason: String::new(),
+            doubt: String::new(),
             cadence: Cadence::new(plan.rate_hz),
             judge: None,
         };
@@ -129,15 +147,19 @@ impl Control {
         self.beat_us.store(FINISHED, Ordering::Relaxed);
     }
 
-    /// Reports and logs a health that differs from the last one.
+    /// Reports and logs a health that differs from the last one, and a loss for another reason.
     pub(super) fn announce(&self, health: CameraHealth, detail: &str) {
         self.announce_locked(&mut self.lock(), health, detail);
     }
 
     fn announce_locked(&self, state: &mut State, health: CameraHealth, detail: &str) {
-        if state.health.replace(health) == Some(health) {
+        let known = state.health.replace(health) == Some(health);
+        // A picture's detail is a measurement that moves; a loss's says what to mend, and that may be another thing by now.
+        if known && (health != CameraHealth::Lost || !state.another_reason(detail)) {
             return;
         }
+        detail.clone_into(&mut state.reason);
+        state.doubt.clear();
         self.outlets.metrics.blind.set(i64::from(health != CameraHealth::Ok));
         let (camera, word) = (&*self.camera, health.as_str());
         match health {

@@ -203,8 +203,11 @@ fn an_order_for_a_camera_that_is_not_there_does_nothing() {
 #[test]
 fn a_test_travels_even_from_a_disarmed_camera_and_is_its_own_incident() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.turn(&[]).unwrap();
+    assert_eq!(room.detector.inputs[0].metrics.armed.get(), 1);
     room.turn(&[Order::Arm("bed".into(), false), Order::Test("bed".into())]).unwrap();
     assert_eq!(room.ear.events(), [EventType::Test]);
+    assert_eq!(room.detector.inputs[0].metrics.armed.get(), 0, "the operator sees it");
     room.ear.heard(|heard| assert_eq!(heard.events[0].id, heard.events[0].incident));
     assert!(!room.last_shown().armed);
     room.watch(6, 0.9);
@@ -281,16 +284,52 @@ fn orders_are_obeyed_while_the_cameras_are_faster_than_the_model() {
 }
 
 #[test]
-fn a_flood_of_orders_leaves_room_for_pictures() {
+fn a_flood_of_tests_is_one_test_and_leaves_room_for_pictures() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
     let (sender, inbox) = std::sync::mpsc::channel();
     for _ in 0..2 * ORDERS_A_TURN {
         sender.send(Order::Test("bed".into())).unwrap();
     }
     room.detector.obey(&inbox);
-    assert_eq!(room.ear.events().len(), ORDERS_A_TURN);
-    room.detector.obey(&inbox);
-    assert_eq!(room.ear.events().len(), 2 * ORDERS_A_TURN, "and none is forgotten");
+    assert_eq!(inbox.try_iter().count(), ORDERS_A_TURN, "the rest waits for the next turn");
+    assert_eq!(room.ear.events(), [EventType::Test]);
+    *room.detector.seen[0].tested.as_mut().unwrap() -= TEST_EVERY;
+    room.turn(&[Order::Test("bed".into())]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Test; 2]);
+}
+
+#[test]
+fn an_acknowledgement_of_one_incident_leaves_the_other() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(6, 0.9);
+    let climb = Uuid::now_v7();
+    room.detector.seen[0].incidents.insert(Class::Climb, climb);
+    room.turn(&[Order::Acknowledge("bed".into(), Some(climb))]).unwrap();
+    assert_eq!((room.ear.events(), room.last_shown().acknowledged), (vec![EventType::Fall], false));
+}
+
+#[test]
+fn who_disarms_a_camera_while_somebody_is_down_is_on_it() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(6, 0.9);
+    room.turn(&[Order::Arm("bed".into(), false)]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Fall, EventType::Acknowledged], "the store knows, over a restart");
+    room.turn(&[Order::Arm("bed".into(), false)]).unwrap();
+    assert_eq!(room.ear.events().len(), 2, "and once");
+}
+
+#[test]
+fn a_fall_of_an_earlier_run_goes_on_under_its_id() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let incident = Uuid::now_v7();
+    let before =
+        Unfinished { camera: "bed".into(), class: Class::Fall, incident, long_lie: false, acknowledged: false };
+    let gone = Unfinished { camera: "cellar".into(), ..before.clone() };
+    room.detector.resume(vec![gone, before]);
+    assert_eq!((room.last_shown().state, room.last_shown().incident), (State::Down, Some(incident)));
+    room.turn(&[Order::Acknowledge("bed".into(), Some(incident))]).unwrap();
+    assert_eq!(room.ear.events(), [EventType::Acknowledged]);
+    assert_eq!(room.ear.heard(|heard| heard.events[0].incident), incident);
 }
 
 #[test]

@@ -207,6 +207,16 @@ impl Policy {
         self.pending = None;
     }
 
+    /// Goes on with an alarm of an earlier run, told of then: it ends and escalates as ever. How long somebody has been down
+    /// is counted anew from `now`.
+    pub fn resume(&mut self, class: Class, long_lie: bool, acknowledged: bool, now: Moment) {
+        let track = match class {
+            Class::Fall => &mut self.fall,
+            Class::Climb => &mut self.climb,
+        };
+        track.resume(now, long_lie, acknowledged);
+    }
+
     /// One scored tick, with so many ticks `bridged` since the last one: 0 at the model's own rate.
     pub fn observe(&mut self, now: Moment, bridged: u32, scores: Scores) -> Option<Transition> {
         self.pass(now);
@@ -247,12 +257,15 @@ impl Policy {
         self.tick(now)
     }
 
-    /// A caregiver is on it. Ends the escalation of everything that is happening at this camera; tells of it once.
-    pub fn acknowledge(&mut self, now: Moment) -> Option<Transition> {
+    /// A caregiver is on it. Ends the escalation of what is happening at this camera, or of one `class` of it; tells of it
+    /// once. What nobody has been told of yet cannot be meant: its alert still comes.
+    pub fn acknowledge(&mut self, class: Option<Class>, now: Moment) -> Option<Transition> {
         self.pass(now);
-        let fall = self.fall.acknowledge().then(|| self.tell(Class::Fall, EventType::Acknowledged, false));
-        let climb = self.climb.acknowledge().then(|| self.tell(Class::Climb, EventType::Acknowledged, false));
-        fall.or(climb)
+        let meant = |one| class.is_none_or(|class| class == one);
+        let fall = meant(Class::Fall) && self.fall.acknowledge();
+        let climb = meant(Class::Climb) && self.climb.acknowledge();
+        let told = if fall { Some(Class::Fall) } else { climb.then_some(Class::Climb) };
+        told.map(|class| self.tell(class, EventType::Acknowledged, false))
     }
 
     /// Where the camera stands. A fall is shown before a climb, a climb before a suspicion.

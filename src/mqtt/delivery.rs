@@ -35,6 +35,8 @@ pub(crate) enum Input {
     HandedOver { pkid: u16 },
     /// The client would not take the event now.
     NotSent,
+    /// Somebody who was away may be back.
+    Returned,
     /// The broker's word for a packet id.
     Answered { pkid: u16, verdict: Verdict },
     /// Time passed.
@@ -80,7 +82,8 @@ pub(crate) struct Patience {
     pub(crate) retry_min: Duration,
     /// Longest pause after a refusal.
     pub(crate) retry_max: Duration,
-    /// How long an event that nobody subscribes to is kept for somebody who comes late.
+    /// How long an event that nobody subscribes to is kept for somebody who comes late: from when it was stored, or from when
+    /// the broker first said so of its camera, whichever is later.
     pub(crate) unheard: Duration,
 }
 
@@ -180,6 +183,7 @@ impl Delivery {
                 self.on_its_way = None;
                 self.pause_until = Some(now + self.patience.retry_min);
             }
+            Input::Returned => self.lanes.values_mut().for_each(|lane| lane.blocked_until = None),
             Input::Answered { pkid, verdict } => actions.extend(self.answered(pkid, verdict, now)),
             Input::Tick => {}
         }
@@ -231,8 +235,9 @@ impl Delivery {
     fn loaded(&mut self, camera: &str, rows: Vec<Arc<Row>>, complete: bool) {
         let Some(lane) = self.lanes.get_mut(camera) else { return };
         lane.loading = false;
-        let last = lane.last();
-        lane.queue.extend(rows.into_iter().filter(|row| row.seq > last));
+        // Nothing was queued while it was read. Older numbers than those that left already are no mistake: a file that could
+        // not be read lets newer events from memory go first.
+        lane.queue.extend(rows);
         lane.complete = complete && !lane.missed;
     }
 
@@ -242,21 +247,23 @@ impl Delivery {
         }
         let OnItsWay { camera, row, sent, .. } = self.on_its_way.take()?;
         let lane = self.lanes.get_mut(&camera)?;
-        let since = match verdict {
-            Verdict::Unheard => Some(*lane.unheard_since.get_or_insert(now)),
-            Verdict::Taken | Verdict::Refused(_) => None,
-        };
+        let heard = verdict != Verdict::Unheard;
         let reason = match verdict {
             Verdict::Refused(reason) => reason,
-            Verdict::Unheard if since.is_some_and(|since| now < since + self.patience.unheard) => {
+            Verdict::Unheard if now < lane.unheard_since(&row, now) + self.patience.unheard => {
                 "nobody subscribes to them".into()
             }
             Verdict::Taken | Verdict::Unheard => {
                 lane.queue.pop_front();
-                lane.done = row.seq;
+                lane.done = lane.done.max(row.seq);
                 lane.failures = 0;
-                lane.unheard_since = since;
-                return Some(Action::Delivered { row, sent, acknowledged: now, heard: since.is_none() });
+                if heard {
+                    lane.unheard_since = None;
+                } else if lane.complete && lane.queue.is_empty() {
+                    // What comes next begins anew, also one that was stored long before the broker could be asked.
+                    (lane.unheard_since, lane.refused) = (None, false);
+                }
+                return Some(Action::Delivered { row, sent, acknowledged: now, heard });
             }
         };
         let pause = self.patience.retry_min.saturating_mul(1 << lane.failures.min(16));
@@ -337,9 +344,15 @@ impl Lane {
         Self::default()
     }
 
-    /// Highest number that this lane has seen in order.
+    /// Highest number that this lane has seen.
     fn last(&self) -> u64 {
-        self.queue.back().map_or(self.done, |row| row.seq)
+        self.queue.back().map_or(self.done, |row| row.seq.max(self.done))
+    }
+
+    /// Since when nobody has subscribed to `row`, which the broker has just said: not before it was there.
+    fn unheard_since(&mut self, row: &Row, now: Moment) -> Moment {
+        let lane = *self.unheard_since.get_or_insert(now);
+        row.anchor.map_or(lane, |stored| stored.max(lane))
     }
 }
 

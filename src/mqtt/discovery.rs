@@ -7,9 +7,12 @@
 use crate::event::EventType;
 use crate::mqtt::topic::Topics;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
-/// The announcement of `device` with `cameras`.
-pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String]) -> Vec<u8> {
+/// The announcement of `device` with `cameras`, whose states are not known any more `expire_after` the last was said: so a camera
+/// that is gone from the configuration becomes unavailable and does not stay well.
+pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String], expire_after: Duration) -> Vec<u8> {
+    let expires = expire_after.as_secs();
     let mut components = Map::new();
     for camera in cameras {
         let state = topics.state(camera);
@@ -24,12 +27,16 @@ pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String]) ->
         };
         let when = |condition: &str| json!(format!("{{{{ 'ON' if {condition} else 'OFF' }}}}"));
         let fallen = when("value_json.fall in ['down', 'long_lie']");
-        let safety = |template| json!({"device_class": "safety", "state_topic": state, "value_template": template});
+        let safety = |template| {
+            json!({
+                "device_class": "safety", "state_topic": state, "value_template": template, "expire_after": expires,
+            })
+        };
         add("fall", "binary_sensor", "fall", safety(fallen));
         add("climb", "binary_sensor", "climb", safety(when("value_json.climbing")));
         let blind = json!({
             "device_class": "problem", "entity_category": "diagnostic", "state_topic": state,
-            "value_template": when("value_json.health != 'ok'"),
+            "value_template": when("value_json.health != 'ok'"), "expire_after": expires,
         });
         add("blind", "binary_sensor", "blind", blind);
         let template = "{{ {'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
@@ -76,7 +83,7 @@ mod tests {
     #[test]
     fn every_entity_has_an_id_of_its_own_and_commands_that_parse() {
         let topics = Topics::new("falld", "house");
-        let bytes = announcement(&topics, "house", &["bed".into(), "hall".into()]);
+        let bytes = announcement(&topics, "house", &["bed".into(), "hall".into()], Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let components = message["cmps"].as_object().unwrap();
         assert_eq!(components.len(), 15);
@@ -85,6 +92,9 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), 15);
         for entity in components.values() {
+            if entity["p"] == "binary_sensor" {
+                assert_eq!(entity["expire_after"], 90, "{entity}");
+            }
             for key in ["payload_press", "payload_on", "payload_off"] {
                 let Some(payload) = entity[key].as_str() else { continue };
                 command::parse("bed", payload.as_bytes(), false).unwrap();

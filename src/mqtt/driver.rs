@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The driver wakes at least so often: for the watchdog, and for gauges that age.
 const TICK: Duration = Duration::from_secs(1);
+/// Home Assistant subscribes to events so long after it says that it is back, at most.
+const SUBSCRIBES_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Driver {
     parts: Parts,
@@ -33,6 +35,8 @@ pub(super) struct Driver {
     trouble: Option<String>,
     next_tick: Moment,
     next_health: Moment,
+    /// When to try again what nobody heard: Home Assistant has come back, and subscribes a little later.
+    returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
     announced: Vec<String>,
     /// Set by the shutdown: when draining ends at the latest.
@@ -81,6 +85,7 @@ impl Driver {
             trouble: None,
             next_tick: Moment::ZERO,
             next_health: Moment::ZERO,
+            returned: None,
             announced: Vec::new(),
             drain_until: None,
             store_gone: false,
@@ -183,7 +188,7 @@ impl Driver {
             LinkEvent::Unsubscribed { reason } => {
                 tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
             }
-            LinkEvent::Message(publish) => self.message(&publish),
+            LinkEvent::Message(publish) => self.message(&publish, now),
             LinkEvent::Closed => self.connection = None,
         }
     }
@@ -217,7 +222,6 @@ impl Driver {
         }
         self.status("online");
         self.announce(true);
-        self.states(true);
         self.health(now);
     }
 
@@ -296,7 +300,8 @@ impl Driver {
 
     fn tick(&mut self, now: Moment) {
         self.next_tick = now + TICK;
-        self.feed(Input::Tick, now);
+        let returned = self.returned.take_if(|at| now >= *at).is_some();
+        self.feed(if returned { Input::Returned } else { Input::Tick }, now);
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);
         if now >= self.next_health {

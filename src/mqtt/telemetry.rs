@@ -1,7 +1,7 @@
 //! What is published beside the events: only the latest counts, and a lost message is repaired by the next.
 //!
 //! Stages set their facts here without ever waiting for the broker; the driver publishes what changed, and everything
-//! again after each connect. QoS 0: only events use packet ids.
+//! again after each connect and with each health message. QoS 0: only events use packet ids.
 
 use crate::event::payload::{ModelRef, SCHEMA, rfc3339};
 use crate::frame::{Clock, Moment};
@@ -141,6 +141,10 @@ impl Telemetry {
         let mut board = self.board();
         match board.cameras.get_mut(camera) {
             Some(entry) if entry.state == state => return,
+            // The same state in other words began when it began.
+            Some(entry) if CameraState { detail: state.detail.clone(), ..entry.state.clone() } == state => {
+                *entry = Entry { state, since: entry.since, changed: true };
+            }
             Some(entry) => *entry = Entry { state, since, changed: true },
             None => {
                 board.cameras.insert(camera.to_owned(), Entry { state, since, changed: true });

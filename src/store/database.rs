@@ -1,7 +1,7 @@
 //! The SQL, and nothing but the SQL: schema, insert, load, receipt, retention.
 
 use crate::event::payload::ModelRef;
-use crate::event::{Class, EventType};
+use crate::event::{Class, EventType, Unfinished};
 use crate::frame::Moment;
 use crate::store::row::{Context, Receipt, Row, Times};
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -155,11 +155,10 @@ pub(crate) fn undelivered(
 ) -> Result<Vec<Row>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM events WHERE seq IN
-         (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3) ORDER BY seq"
+         (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2) ORDER BY seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    collect(statement.query(params![camera, signed(after), limit])?, process, damaged)
+    collect(statement.query(params![camera, signed(after)])?, limit, process, damaged)
 }
 
 /// Every undelivered event that can still be read from a damaged file.
@@ -169,7 +168,7 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Ok(mut cursor) = statement.query([]) {
         while let Ok(Some(row)) = cursor.next() {
-            rows.extend(parse(row, "").ok().flatten());
+            rows.extend(parse(row, ""));
         }
     }
     rows
@@ -188,6 +187,30 @@ pub(crate) fn renumber(connection: &Connection, row: &Row, to: u64) -> Result<()
 /// Cameras with undelivered events.
 pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
     connection.prepare("SELECT DISTINCT camera FROM outbox ORDER BY camera")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Incidents whose last word, after `since_us`, is not their end. The subqueries walk a month of events at most, once at a start.
+pub(crate) fn unfinished(connection: &Connection, since_us: i64) -> Result<Vec<Unfinished>> {
+    let sql = "SELECT camera, class, incident,
+        EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'long_lie'),
+        EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'acknowledged')
+        FROM events AS last
+        WHERE seq IN (SELECT max(seq) FROM events WHERE type != 'test' GROUP BY camera, class)
+        AND type NOT IN ('recovered', 'climb_ended') AND captured_us > ?1 ORDER BY seq";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([since_us])?;
+    let mut found = Vec::new();
+    let known = |row: &rusqlite::Row<'_>| {
+        let text = |column| row.get::<_, String>(column).ok();
+        Some((text(0)?, Class::parse(&text(1)?)?, Uuid::parse_str(&text(2)?).ok()?))
+    };
+    while let Some(row) = rows.next()? {
+        // Another version's word that cannot be understood is no alarm of ours.
+        if let Some((camera, class, incident)) = known(row) {
+            found.push(Unfinished { camera, class, incident, long_lie: row.get(3)?, acknowledged: row.get(4)? });
+        }
+    }
+    Ok(found)
 }
 
 /// How many events wait.
@@ -209,10 +232,17 @@ fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>, process: &str, mut damaged: impl FnMut(u64)) -> Result<Vec<Row>> {
+fn collect(
+    mut rows: rusqlite::Rows<'_>,
+    limit: usize,
+    process: &str,
+    mut damaged: impl FnMut(u64),
+) -> Result<Vec<Row>> {
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        match parse(row, process)? {
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        match parse(row, process) {
             Some(row) => found.push(row),
             None => damaged(row.get::<_, i64>(0)?.unsigned_abs()),
         }
@@ -220,21 +250,21 @@ fn collect(mut rows: rusqlite::Rows<'_>, process: &str, mut damaged: impl FnMut(
     Ok(found)
 }
 
-fn parse(row: &rusqlite::Row<'_>, process: &str) -> Result<Option<Row>> {
-    let text = |column| row.get::<_, String>(column);
-    let (Ok(id), Ok(incident)) = (Uuid::parse_str(&text(1)?), Uuid::parse_str(&text(2)?)) else { return Ok(None) };
-    let (Some(event), Some(class)) = (EventType::parse(&text(5)?), Class::parse(&text(6)?)) else { return Ok(None) };
-    let moment = row.get::<_, i64>(16)?.unsigned_abs();
-    Ok(Some(Row {
-        seq: row.get::<_, i64>(0)?.unsigned_abs(),
-        id,
-        incident,
+/// A row as an event; none if a damaged file or another version wrote what cannot be understood.
+fn parse(row: &rusqlite::Row<'_>, process: &str) -> Option<Row> {
+    let text = |column| row.get::<_, String>(column).ok();
+    let number = |column| row.get::<_, i64>(column).ok();
+    let moment = number(16)?.unsigned_abs();
+    Some(Row {
+        seq: number(0)?.unsigned_abs(),
+        id: Uuid::parse_str(&text(1)?).ok()?,
+        incident: Uuid::parse_str(&text(2)?).ok()?,
         context: Context { device: text(3)?, model: ModelRef { name: text(8)?, version: text(9)?, sha256: text(10)? } },
         camera: text(4)?,
-        event,
-        class,
-        score: row.get::<_, f64>(7)? as f32,
-        times: Times { captured: row.get(11)?, scored: row.get(12)?, decided: row.get(13)?, stored: row.get(14)? },
+        event: EventType::parse(&text(5)?)?,
+        class: Class::parse(&text(6)?)?,
+        score: row.get::<_, f64>(7).ok()? as f32,
+        times: Times { captured: number(11)?, scored: number(12)?, decided: number(13)?, stored: number(14)? },
         anchor: (text(15)? == process).then(|| Moment::from_micros(moment)),
-    }))
+    })
 }

@@ -56,6 +56,7 @@ pub enum StoreError {
 const FREE: &str = "Free space on that file system";
 const FULL: &str = "That file system is full: free space on it";
 const MOUNT: &str = "Mount the file system writable, or set store.path to one that is";
+const CHECK: &str = "Check the disk (dmesg, smartctl)";
 const CLOSE: &str = "Close the program that holds it";
 
 impl StoreError {
@@ -65,6 +66,7 @@ impl StoreError {
             PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
             ReadOnlyFilesystem => MOUNT,
             StorageFull => FREE,
+            _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => CHECK,
             _ => "Set store.path to a file in a folder that falld can write",
         };
         Self::Folder { path: path.into(), error: error.to_string(), mend }
@@ -83,14 +85,15 @@ impl StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 "`falld run` moves a damaged file aside and begins a new one; if it is no store at all, correct the path"
             }
-            _ => "Check the disk (dmesg, smartctl)",
+            Some(ErrorCode::SystemIoFailure) => CHECK,
+            _ => "Is it falld's own file? Correct the path, or check the disk (dmesg, smartctl)",
         };
         Self::Sqlite { path: path.into(), error: error.to_string(), mend }
     }
 
-    /// True if the disk is full or read-only: nobody's mistake, and no reason to leave a house unwatched.
+    /// True if the disk is full, read-only or fails: nobody's mistake, and no reason to leave a house unwatched.
     pub(crate) fn is_disk(&self) -> bool {
-        matches!(self, Self::Folder { mend, .. } | Self::Sqlite { mend, .. } if [FREE, FULL, MOUNT].contains(mend))
+        matches!(self, Self::Folder { mend, .. } | Self::Sqlite { mend, .. } if [FREE, FULL, MOUNT, CHECK].contains(mend))
     }
 
     /// True for what passes by itself: another program's lock. Then a later start may work.

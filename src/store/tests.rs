@@ -200,3 +200,121 @@ fn what_a_full_disk_takes_with_it_at_the_end_is_counted() {
     drop(store);
     assert_eq!(metrics.events_lost.get(), memory.len() as u64 - 1);
 }
+
+/// The next answer to a load: rows by number, and whether that was all; none if it failed.
+fn loaded(outbox: &mut Outbox) -> Option<(Vec<u64>, bool)> {
+    loaded_or_surveyed(outbox, &mut None)
+}
+
+/// As `loaded`; an answer to a survey that comes first goes to `cameras`.
+fn loaded_or_surveyed(outbox: &mut Outbox, cameras: &mut Option<Vec<String>>) -> Option<(Vec<u64>, bool)> {
+    loop {
+        match outbox.notices.blocking_recv().unwrap() {
+            Notice::Loaded { rows, complete, .. } => return Some((rows.iter().map(|row| row.seq).collect(), complete)),
+            Notice::LoadFailed { .. } => return None,
+            Notice::Lanes(known) => *cameras = Some(known),
+            Notice::Stored(_) => {}
+        }
+    }
+}
+
+#[test]
+fn an_outbox_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let mut store = open(&config);
+    let (recorder, mut outbox) = (store.recorder(), store.outbox().unwrap());
+    recorder.append(&event("bed"), &Context::default());
+    let mut cameras = None;
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("ALTER TABLE outbox RENAME TO away").unwrap();
+    outbox.survey();
+    outbox.load("bed", 0, 10);
+    assert_eq!(loaded_or_surveyed(&mut outbox, &mut cameras), None, "nothing is known");
+    assert!(!recorder.append(&event("bed"), &Context::default()).durable);
+    outbox.load("bed", 0, 10);
+    assert_eq!(
+        loaded_or_surveyed(&mut outbox, &mut cameras),
+        Some((vec![2], false)),
+        "an alert in memory does not wait for the file"
+    );
+    other.execute_batch("ALTER TABLE away RENAME TO outbox").unwrap();
+    // The publisher asks for what comes after the one that it has.
+    outbox.load("bed", 2, 10);
+    let (rows, complete) = loaded_or_surveyed(&mut outbox, &mut cameras).unwrap();
+    assert!(rows.contains(&1) && complete, "{rows:?}");
+    while cameras.is_none() {
+        if let Notice::Lanes(known) = outbox.notices.blocking_recv().unwrap() {
+            cameras = Some(known);
+        }
+    }
+    assert_eq!(cameras.unwrap(), ["bed"], "the survey was owed, and came");
+}
+
+#[test]
+fn what_cannot_be_understood_holds_up_nothing_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let mut store = open(&config);
+    let recorder = store.recorder();
+    for _ in 0..4 {
+        recorder.append(&event("bed"), &Context::default());
+    }
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("UPDATE events SET type = 'of another version' WHERE seq = 1").unwrap();
+    other.execute_batch("UPDATE events SET device = CAST(x'ff' AS TEXT) WHERE seq = 2").unwrap();
+    let mut outbox = store.outbox().unwrap();
+    outbox.load("bed", 0, 2);
+    assert_eq!(loaded(&mut outbox), Some((vec![3, 4], false)), "two rows of the two asked for");
+    outbox.load("bed", 4, 2);
+    assert_eq!(loaded(&mut outbox), Some((vec![], true)));
+}
+
+#[test]
+fn a_restart_knows_what_was_going_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let tell = |store: &Store, first: &Event, kind, class| {
+        let next = Event { id: Uuid::now_v7(), event: kind, class, ..first.clone() };
+        store.recorder().append(&next, &Context::default());
+    };
+    let (bed, hall, stairs) = (event("bed"), event("hall"), event("stairs"));
+    {
+        let store = open(&config);
+        for first in [&bed, &hall, &stairs] {
+            store.recorder().append(first, &Context::default());
+        }
+        tell(&store, &bed, EventType::LongLie, Class::Fall);
+        tell(&store, &bed, EventType::Acknowledged, Class::Fall);
+        tell(&store, &hall, EventType::Recovered, Class::Fall);
+        tell(&store, &stairs, EventType::Climb, Class::Climb);
+        let test = Event { incident: Uuid::now_v7(), ..stairs.clone() };
+        tell(&store, &test, EventType::Test, Class::Fall);
+    }
+    let open = |event: &Event, class, told| Unfinished {
+        camera: event.camera.clone(),
+        class,
+        incident: event.incident,
+        long_lie: told,
+        acknowledged: told,
+    };
+    let expected =
+        [open(&stairs, Class::Fall, false), open(&bed, Class::Fall, true), open(&stairs, Class::Climb, false)];
+    assert_eq!(self::open(&config).unfinished(), expected);
+    // Two days ago is forgotten.
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("UPDATE events SET captured_us = captured_us - 2 * 86400000000").unwrap();
+    assert_eq!(self::open(&config).unfinished(), []);
+}
+
+#[test]
+fn a_broken_disk_is_no_reason_to_leave_a_house_unwatched() {
+    let path = std::path::Path::new("/var/lib/falld/falld.db");
+    let system = |code| StoreError::folder(path, &std::io::Error::from_raw_os_error(code));
+    let sqlite =
+        |code| StoreError::sqlite(path, &rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+    let (io, rights) = (rustix::io::Errno::IO, rustix::io::Errno::ACCESS);
+    assert!(system(io.raw_os_error()).is_disk() && sqlite(rusqlite::ffi::SQLITE_IOERR).is_disk());
+    assert!(!system(rights.raw_os_error()).is_disk() && !sqlite(rusqlite::ffi::SQLITE_PERM).is_disk());
+    assert!(!sqlite(rusqlite::ffi::SQLITE_ERROR).is_disk(), "another program's database is a wrong path");
+}

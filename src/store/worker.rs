@@ -4,7 +4,7 @@ use crate::store::open::{self, Opened};
 use crate::store::row::{Receipt, unix_us};
 use crate::store::{Notice, OpenFile, Shared, StoreError, database};
 use rusqlite::Connection;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -32,6 +32,12 @@ pub(crate) struct Worker {
     connection: Option<Connection>,
     keep_days: u32,
     receipts: VecDeque<Receipt>,
+    /// Who waits is still to be said: the file could not be read.
+    survey_owed: bool,
+    /// Cameras whose file rows could not be read, and the number after which they begin. Newer ones from memory went first.
+    unread: HashMap<String, u64>,
+    /// Why it could not be read, as it was logged.
+    trouble: String,
     purged: Option<Instant>,
     retried: Option<Instant>,
     /// Why the file was refused the last time, as it was logged.
@@ -45,6 +51,9 @@ impl Worker {
             connection,
             keep_days,
             receipts: VecDeque::new(),
+            survey_owed: false,
+            unread: HashMap::new(),
+            trouble: String::new(),
             purged: None,
             retried: None,
             refusal: String::new(),
@@ -63,12 +72,15 @@ impl Worker {
                 match next {
                     Request::Stop => return self.stop(),
                     Request::Delivered(receipt) => self.receipts.push_back(receipt),
-                    Request::Survey => self.survey(),
+                    Request::Survey => self.survey_owed = true,
                     Request::Load { camera, after, limit } => self.load(camera, after, limit),
                 }
                 request = inbox.try_recv().ok();
             }
             self.write_receipts();
+            if self.survey_owed {
+                self.survey();
+            }
             if self.shared.degraded.load(Ordering::Relaxed) && self.retried.is_none_or(|at| at.elapsed() >= TICK) {
                 self.retried = Some(Instant::now());
                 self.retry();
@@ -89,15 +101,14 @@ impl Worker {
         }
     }
 
-    fn survey(&self) {
+    /// Who waits, once it is known: an outbox that cannot be read is not an empty one.
+    fn survey(&mut self) {
         let writer = self.shared.writer();
         let mut cameras = match self.connection.as_ref().map(database::waiting_cameras).transpose() {
             Ok(cameras) => cameras.unwrap_or_default(),
-            Err(error) => {
-                tracing::error!(%error, "the outbox cannot be read");
-                Vec::new()
-            }
+            Err(error) => return unreadable(&error, &mut self.trouble),
         };
+        self.survey_owed = false;
         for waiting in &writer.memory {
             if !cameras.contains(&waiting.row.camera) {
                 cameras.push(waiting.row.camera.clone());
@@ -107,33 +118,44 @@ impl Worker {
     }
 
     /// Reads file and memory under one lock, so that an event that moves from one to the other is seen once.
-    fn load(&self, camera: String, after: u64, limit: usize) {
+    fn load(&mut self, camera: String, after: u64, limit: usize) {
         let writer = self.shared.writer();
+        let from = self.unread.get(&camera).map_or(after, |&unread| unread.min(after));
         let damaged = |seq| tracing::error!(seq, "an event in the outbox cannot be understood and is left there");
-        let read = |file| database::undelivered(file, &camera, after, limit, &self.shared.process, damaged);
+        let read = |file| database::undelivered(file, &camera, from, limit, &self.shared.process, damaged);
         let loaded = self.connection.as_ref().map_or(Ok(Vec::new()), read);
-        let mut complete = true;
-        let mut rows: Vec<_> = match loaded {
-            Ok(rows) => {
-                complete = rows.len() < limit;
-                rows.into_iter().map(Arc::new).collect()
-            }
-            Err(error) if writer.memory.is_empty() => {
-                tracing::error!(%error, "the outbox cannot be read");
-                return self.tell(Notice::LoadFailed { camera });
-            }
-            Err(_) => Vec::new(),
-        };
         let waits = |waiting: &&super::Waiting| {
             waiting.receipt.is_none() && waiting.row.camera == camera && waiting.row.seq > after
         };
-        for waiting in writer.memory.iter().filter(waits) {
-            if !rows.iter().any(|row| row.seq == waiting.row.seq) {
-                rows.push(waiting.row.clone());
+        let memory = writer.memory.iter().filter(waits).map(|waiting| waiting.row.clone());
+        let (mut rows, mut complete) = match loaded {
+            Ok(rows) => {
+                let complete = rows.len() < limit;
+                self.trouble.clear();
+                match (complete, rows.last(), self.unread.get_mut(&camera)) {
+                    (false, Some(last), Some(unread)) => *unread = last.seq,
+                    _ => drop(self.unread.remove(&camera)),
+                }
+                (rows.into_iter().map(Arc::new).collect::<Vec<_>>(), complete)
+            }
+            Err(error) => {
+                unreadable(&error, &mut self.trouble);
+                // What is in the file comes once it can be read; what is in memory need not wait for that.
+                self.unread.entry(camera.clone()).or_insert(from);
+                (Vec::new(), false)
+            }
+        };
+        for row in memory {
+            if !rows.iter().any(|known| known.seq == row.seq) {
+                rows.push(row);
             }
         }
         rows.retain(|row| !self.receipts.iter().any(|receipt| receipt.seq == row.seq));
         rows.sort_by_key(|row| row.seq);
+        if rows.is_empty() && !complete {
+            // Nothing of it can be handed out now: asked again after a pause.
+            return self.tell(Notice::LoadFailed { camera });
+        }
         complete &= rows.len() <= limit;
         rows.truncate(limit);
         self.tell(Notice::Loaded { camera, rows, complete });
@@ -249,5 +271,14 @@ impl Worker {
     fn tell(&self, notice: Notice) {
         // Nobody listens once the publisher has stopped.
         let _unheard = self.shared.notices.send(notice);
+    }
+}
+
+/// Said once for each reason.
+fn unreadable(error: &rusqlite::Error, said: &mut String) {
+    let text = error.to_string();
+    if *said != text {
+        tracing::error!(error = text, "the outbox cannot be read; what waits in it is not lost, and falld tries again");
+        *said = text;
     }
 }

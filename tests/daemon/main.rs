@@ -208,6 +208,25 @@ async fn killed_after_the_commit_the_alert_comes_after_the_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_somebody_lies_there_falld_does_not_say_that_all_is_clear() {
+    let (_folder, mosquitto) = broker();
+    let mut site = Site::playing(mosquitto.port, "fall.mp4");
+    site.anxious();
+    let falld = site.start();
+    until("the store has an event", || !site.stored().is_empty()).await;
+    falld.kill();
+    let fall = site.stored().remove(0);
+    let mut house = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    site.camera("room", "/dev/video99");
+    let falld = site.start();
+    // The killed one may have left a state of its own on the broker; the new one's first says that the camera connects.
+    let first = state(&mut house, "room", |state| state["health"] != "ok").await;
+    assert_eq!((&first["fall"], &first["incident"]), (&"down".into(), &fall.into()), "{first:#}");
+    hold("state", &first);
+    assert!(falld.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ready_is_said_after_the_first_score() {
     let mut site = Site::playing(free_port(), "everyday.mp4");
     site.set("camera.room.repeat", true);

@@ -4,8 +4,8 @@ mod properties;
 mod stories;
 
 use falld::config::PolicyConfig;
-use falld::event::EventType;
 use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores, Transition};
+use falld::event::{Class, EventType};
 use falld::frame::Moment;
 use std::time::Duration;
 
@@ -78,7 +78,11 @@ impl Room {
     }
 
     fn acknowledge(&mut self) -> &mut Self {
-        let told = self.policy.acknowledge(tick_time(self.tick));
+        self.acknowledge_one(None)
+    }
+
+    fn acknowledge_one(&mut self, class: Option<Class>) -> &mut Self {
+        let told = self.policy.acknowledge(class, tick_time(self.tick));
         self.hear(told);
         self
     }

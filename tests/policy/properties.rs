@@ -60,7 +60,7 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                 }
                 Act::Away(_) => policy.tick(at),
                 Act::Lost => policy.camera_lost(at),
-                Act::Acknowledge => policy.acknowledge(at),
+                Act::Acknowledge => policy.acknowledge(None, at),
             };
             states.push(policy.state());
             let hits = |list: &[bool], n: u32| list.iter().rev().take(n as usize).filter(|hit| **hit).count() as u32;

@@ -1,7 +1,8 @@
 //! Each test is a person.
 
-use super::{MODEL, RATE, Room};
+use super::{MODEL, RATE, Room, tick_time};
 use falld::config::PolicyConfig;
+use falld::event::Class;
 use falld::event::EventType::{Acknowledged, Climb, ClimbEnded, Fall, LongLie, Recovered};
 use falld::event::policy::{ClassModel, Policy, PolicyModel, RECOVERED_HOLD, State};
 
@@ -215,6 +216,44 @@ fn carer_acknowledges_an_empty_room() {
     let mut room = Room::new();
     room.fall(10.0, 0.02).acknowledge().fall(40.0, 0.9);
     assert_eq!(room.events(), [Fall, LongLie]);
+}
+
+#[test]
+fn carer_acknowledges_the_first_fall_while_the_second_is_still_untold() {
+    let mut room = Room::new();
+    // Up after 12 s, down again after 18: the cooldown of 30 s still holds the second alert back.
+    room.fall(12.0, 0.9).fall(4.0, 0.05).fall(4.0, 0.9).acknowledge();
+    assert_eq!((room.events(), room.policy.acknowledged()), (vec![Fall, Recovered], false));
+    room.fall(20.0, 0.9);
+    assert_eq!(room.events(), [Fall, Recovered, Fall], "what nobody was told of cannot be meant");
+    room.acknowledge();
+    assert_eq!(room.events(), [Fall, Recovered, Fall, Acknowledged]);
+}
+
+#[test]
+fn carer_acknowledges_a_climb_and_not_the_fall_beside_it() {
+    let mut room = Room::new();
+    room.scores(5.0, 0.9, 0.9).acknowledge_one(Some(Class::Climb));
+    assert_eq!(room.events(), [Fall, Climb, Acknowledged]);
+    room.scores(40.0, 0.9, 0.9);
+    assert_eq!(room.events(), [Fall, Climb, Acknowledged, LongLie]);
+}
+
+#[test]
+fn an_alarm_of_an_earlier_run_escalates_and_ends() {
+    let resumed = |long_lie, acknowledged| {
+        let mut room = Room::new();
+        room.policy.resume(Class::Fall, long_lie, acknowledged, tick_time(room.tick));
+        assert_eq!(room.policy.state(), if long_lie { State::LongLie } else { State::Down });
+        room.upright(false).fall(40.0, 0.05);
+        room
+    };
+    let mut room = resumed(false, false);
+    assert_eq!(room.events(), [LongLie], "an empty clip says nothing of who lies there");
+    room.upright(true).fall(3.0, 0.05);
+    assert_eq!(room.events(), [LongLie, Recovered]);
+    assert_eq!(resumed(true, false).events(), [], "it was told before");
+    assert_eq!(resumed(false, true).events(), [Recovered], "a carer may have taken the person out of the picture");
 }
 
 #[test]

@@ -162,6 +162,12 @@ impl Track {
         }
     }
 
+    /// Goes on with an alarm that was told of before a restart.
+    pub(super) fn resume(&mut self, now: Moment, long_told: bool, acknowledged: bool) {
+        let told = Incident { told: true, long: long_told, long_told, acknowledged, ..Incident::new(now) };
+        self.incident = Some(told);
+    }
+
     /// Empties the windows; an alarm stays.
     pub(super) fn forget(&mut self) {
         self.high = Window::default();
@@ -169,10 +175,10 @@ impl Track {
         self.calm = Window::default();
     }
 
-    /// True if this is news and somebody had been told of the alarm.
+    /// True if this is news. An alarm that nobody has been told of stays as it is.
     pub(super) fn acknowledge(&mut self) -> bool {
-        let Some(incident) = &mut self.incident else { return false };
-        !std::mem::replace(&mut incident.acknowledged, true) && incident.told
+        let Some(incident) = self.incident.as_mut().filter(|incident| incident.told) else { return false };
+        !std::mem::replace(&mut incident.acknowledged, true)
     }
 
     pub(super) fn cooled(&self, now: Moment, limits: &Limits) -> bool {

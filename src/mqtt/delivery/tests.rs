@@ -26,7 +26,9 @@ fn row(seq: u64, camera: &str) -> Arc<Row> {
         score: 1.0,
         ledger,
     };
-    Arc::new(Row::new(seq, &event, &Context::default(), &Clock::start()))
+    let mut row = Row::new(seq, &event, &Context::default(), &Clock::start());
+    row.restamp(at(0));
+    Arc::new(row)
 }
 
 fn ready() -> Delivery {
@@ -168,6 +170,77 @@ fn nobody_hears_for_ten_minutes() {
     // The next one does not wait ten minutes more.
     machine.apply(Input::HandedOver { pkid: 7 }, at(600));
     assert_eq!(machine.apply(unheard(), at(600)), [gone(&second)]);
+    assert!(machine.drained());
+}
+
+#[test]
+fn a_fall_long_after_nobody_listened_has_minutes_of_its_own() {
+    let mut machine = ready();
+    machine.apply(Input::Stored(row(1, "bed")), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(unheard(), at(0));
+    machine.apply(Input::Tick, at(600));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(600));
+    machine.apply(unheard(), at(600));
+    assert!(machine.drained(), "given up");
+    // Six hours later, and still nobody listens.
+    let (hours, mut second) = (at(21_600), row(2, "bed"));
+    Arc::make_mut(&mut second).restamp(hours);
+    machine.apply(Input::Stored(second.clone()), hours);
+    machine.apply(Input::HandedOver { pkid: 7 }, hours);
+    machine.apply(unheard(), hours);
+    let later = hours + at(300);
+    assert_eq!(machine.apply(Input::Tick, later), [Action::Publish(second.clone())], "somebody may come yet");
+    machine.apply(Input::HandedOver { pkid: 7 }, later);
+    let heard = Action::Delivered { row: second, sent: later, acknowledged: later, heard: true };
+    assert_eq!(machine.apply(answer(Ok(())), later)[0], heard);
+}
+
+#[test]
+fn a_fall_that_waited_for_the_broker_has_minutes_of_its_own_too() {
+    let mut machine = ready();
+    machine.apply(Input::Stored(row(1, "bed")), at(0));
+    for now in [at(0), at(600)] {
+        machine.apply(Input::Tick, now);
+        machine.apply(Input::HandedOver { pkid: 7 }, now);
+        machine.apply(unheard(), now);
+    }
+    assert!(machine.drained(), "given up");
+    machine.apply(Input::Disconnected, at(700));
+    let mut second = row(2, "bed");
+    Arc::make_mut(&mut second).restamp(at(1000));
+    machine.apply(Input::Stored(second.clone()), at(1000));
+    // The broker is back after a quarter of an hour, and Home Assistant a minute later.
+    machine.apply(Input::Connected, at(1900));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(1900));
+    machine.apply(unheard(), at(1900));
+    assert_eq!(machine.apply(Input::Tick, at(1960)), [Action::Publish(second)]);
+}
+
+#[test]
+fn whoever_was_away_and_returns_need_not_wait_out_the_pause() {
+    let mut machine = ready();
+    let first = row(1, "bed");
+    machine.apply(Input::Stored(first.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(unheard(), at(0));
+    assert_eq!(machine.apply(Input::Returned, at(0)), [Action::Publish(first)]);
+}
+
+#[test]
+fn what_could_not_be_read_before_comes_after_what_was_in_memory() {
+    let mut machine = Delivery::new(PATIENCE);
+    machine.apply(Input::Lanes(vec!["bed".into()]), at(0));
+    machine.apply(Input::Connected, at(0));
+    let (old, new) = (row(1, "bed"), row(2, "bed"));
+    let loaded = |row: &Arc<Row>, complete| Input::Loaded { camera: "bed".into(), rows: vec![row.clone()], complete };
+    assert_eq!(machine.apply(loaded(&new, false), at(0)), [Action::Publish(new.clone())]);
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    let load = Action::Load { camera: "bed".into(), after: 2 };
+    assert_eq!(machine.apply(answer(Ok(())), at(0)).last(), Some(&load));
+    assert_eq!(machine.apply(loaded(&old, true), at(1)), [Action::Publish(old)]);
+    machine.apply(Input::HandedOver { pkid: 7 }, at(1));
+    machine.apply(answer(Ok(())), at(1));
     assert!(machine.drained());
 }
 

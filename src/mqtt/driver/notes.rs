@@ -5,7 +5,8 @@
 use crate::event::payload::SCHEMA;
 use crate::frame::Moment;
 use crate::mqtt::command::{self, ReplyTo, Response};
-use crate::mqtt::driver::Driver;
+use crate::mqtt::delivery::Input;
+use crate::mqtt::driver::{Driver, SUBSCRIBES_WITHIN};
 use crate::mqtt::telemetry::DeliveryFacts;
 use crate::mqtt::{discovery, topic};
 use rumqttc::v5::mqttbytes::QoS;
@@ -32,11 +33,14 @@ pub(super) fn json(expiry: Option<Duration>) -> PublishProperties {
 }
 
 impl Driver {
-    pub(super) fn message(&mut self, publish: &Publish) {
+    pub(super) fn message(&mut self, publish: &Publish, now: Moment) {
         let topic = String::from_utf8_lossy(&publish.topic);
         if topic == topic::HOME_ASSISTANT_STATUS && publish.payload == "online" {
             self.announce(true);
             self.states(true);
+            // An alert that nobody heard need not wait out its pause.
+            self.feed(Input::Returned, now);
+            self.returned = Some(now + SUBSCRIBES_WITHIN);
         }
         let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
         let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
@@ -77,7 +81,8 @@ impl Driver {
         }
         let cameras = self.parts.telemetry.cameras();
         if again || cameras != self.announced {
-            let payload = discovery::announcement(&self.topics, &self.parts.device, &cameras);
+            let payload =
+                discovery::announcement(&self.topics, &self.parts.device, &cameras, self.parts.tuning.expire_after());
             let topic = topic::discovery(&self.parts.device);
             if self.send(Note { topic, payload, retain: true, properties: json(None) }) {
                 self.announced = cameras;
@@ -90,20 +95,23 @@ impl Driver {
             return;
         }
         self.parts.telemetry.publish(all, |camera, payload| {
-            self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties: json(None) })
+            let properties = json(Some(self.parts.tuning.expire_after()));
+            self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties })
         });
     }
 
+    /// Health and every state again. They are retained for whoever comes late, and gone by themselves when nobody renews them:
+    /// a camera that was taken out of the configuration must not stay on the broker as a healthy one.
     pub(super) fn health(&mut self, now: Moment) {
         self.next_health = now + self.parts.tuning.health_every;
+        self.states(true);
         let payload = self.parts.telemetry.health(DeliveryFacts {
             outbox_depth: self.parts.outbox.depth(),
             outbox_oldest_s: self.oldest(now).as_secs_f64(),
             store_degraded: self.parts.outbox.degraded(),
             connects: self.connects,
         });
-        // Retained for whoever comes late, and gone by itself when nobody renews it.
-        let properties = json(Some((self.parts.tuning.health_every * 3).max(Duration::from_secs(1))));
+        let properties = json(Some(self.parts.tuning.expire_after()));
         let _sent = self.send(Note { topic: self.topics.health(), payload, retain: true, properties });
     }
 
