@@ -67,7 +67,9 @@ fn users_and_folders_are_understood() {
     );
     let Some(output) = systemd("systemd-tmpfiles", &["--create", &root_is, &file("falld.tmpfiles")]) else { return };
     assert!(output.status.success(), "{}", said(&output));
-    assert!(root.path().join("etc/falld/conf.d").is_dir());
+    for made in ["etc/falld/conf.d", "var/lib/falld", "var/cache/falld"] {
+        assert!(root.path().join(made).is_dir(), "{made}: doctor runs before the service makes its folders");
+    }
 }
 
 #[test]

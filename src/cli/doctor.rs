@@ -100,7 +100,7 @@ pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
     let (finding, engine) = model(config);
     tell(finding);
     if let Some((mut engine, size, pad)) = engine {
-        tell(speed(&mut engine));
+        tell(speed(&mut engine, config.camera.len()));
         if config.camera.is_empty() {
             tell(Finding::new("camera", Verdict::Fail, "no camera is configured: add [camera.<id>] with a source"));
         }
@@ -146,7 +146,7 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
 }
 
 /// Times decisions on made-up pictures: the probe's, which cost what real ones cost.
-fn speed(engine: &mut crate::engine::Engine) -> Finding {
+fn speed(engine: &mut crate::engine::Engine, cameras: usize) -> Finding {
     const DECISIONS: u64 = 45;
     let (size, rate) = (engine.spec().frame, engine.spec().rate_hz);
     let mut times = Vec::new();
@@ -163,15 +163,28 @@ fn speed(engine: &mut crate::engine::Engine) -> Finding {
     }
     times.sort();
     let (median, worst) = (times[times.len() / 2], times[times.len() * 9 / 10]);
-    let affordable = 1.0 / rate / median.as_secs_f64().max(1e-9);
-    let text = format!(
-        "a decision takes {:.1} ms (9 of 10 under {:.1} ms): room for {affordable:.0} camera(s) at {rate:.0} pictures/s",
-        median.as_secs_f64() * 1e3,
-        worst.as_secs_f64() * 1e3
-    );
+    let text = format!("a decision takes {:.1} ms (9 of 10 under {:.1} ms)", millis(median), millis(worst));
+    room(&text, 1.0 / rate / median.as_secs_f64().max(1e-9), cameras, rate)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// What it means that `affordable` cameras can be judged one after the other, where `cameras` are configured.
+fn room(took: &str, affordable: f64, cameras: usize, rate: f64) -> Finding {
+    let text = format!("{took}: room for {:.0} camera(s) at {rate:.0} pictures/s", affordable.floor());
     if affordable < 1.0 {
         let mend = "; this machine is too slow: use a GPU provider or more model.threads";
         return Finding::new("speed", Verdict::Fail, text + mend);
+    }
+    if affordable < cameras as f64 {
+        // Not a failure: cameras share a batch, which costs less than one after the other.
+        let mend = format!(
+            "; {cameras} are configured: use fewer cameras, a GPU provider or more model.threads if \
+             falld_frames_dropped_total{{reason=\"displaced\"}} grows"
+        );
+        return Finding::new("speed", Verdict::Warn, text + &mend);
     }
     Finding::new("speed", Verdict::Pass, text)
 }
@@ -331,5 +344,22 @@ mod cameras {
 
     pub(super) fn look(id: &str, _config: &CameraConfig, _size: Size, _pad: u8) -> Finding {
         Finding::new(format!("camera {id}"), Verdict::Fail, "this falld was built without OpenCV (feature `opencv`)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, room};
+
+    #[test]
+    fn more_cameras_than_there_is_room_for_are_worth_a_look() {
+        assert_eq!(room("", 4.9, 4, 15.0).verdict, Verdict::Pass);
+        let crowded = room("", 4.9, 5, 15.0);
+        assert_eq!(crowded.verdict, Verdict::Warn);
+        assert!(
+            crowded.text.contains("room for 4 camera(s)") && crowded.text.contains("5 are configured"),
+            "{crowded}"
+        );
+        assert_eq!(room("", 0.9, 1, 15.0).verdict, Verdict::Fail);
     }
 }
