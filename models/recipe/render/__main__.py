@@ -29,6 +29,7 @@ def main() -> None:
     kept.add_argument("--held-out", action="store_true", help="only seeds whose people, rooms and looks are never trained on")
     parser.add_argument("--strangers", action="store_true", help="training's parts are played by people whom no encoder has been trained on")
     parser.add_argument("--scenario", choices=sorted(DAILY), help="what everybody does, in place of the seed's own story")
+    parser.add_argument("--near", action="store_true", help="the camera hangs close by: the lower edge of its picture cuts whoever is there")
     parser.add_argument("--seconds", type=float, help="how long the clips of that scenario are (default: as the seed has it)")
     parser.add_argument("--fps", type=float, help="pictures a second, in place of the seed's own: few are enough to learn single pictures from")
     parser.add_argument(
@@ -50,6 +51,8 @@ def main() -> None:
     specs = [make_spec(seed, people, args.scenario, args.seconds) for seed in seeds]
     if args.fps:
         specs = [spec | dict(fps=args.fps) for spec in specs]
+    if args.near:
+        specs = [spec | dict(camera_fit="near") for spec in specs]
     if args.train:
         specs = [spec for spec in specs if part(spec) == "train"]
     if args.held_out:

@@ -93,7 +93,8 @@ def place(spec: dict, take: Take) -> Camera:
 def _draw(rng, spec: dict, take: Take, middle, tall) -> Camera:
     low, high, _ = _HEIGHTS[int(rng.choice(len(_HEIGHTS), p=[h[2] for h in _HEIGHTS]))]
     height = rng.uniform(low, high)
-    distance = rng.uniform(1.7, 5.8) ** 0.9 * (0.75 + 0.25 * tall / 1.7)
+    near = spec["camera_fit"] == "near"
+    distance = (rng.uniform(0.9, 2.8) if near else rng.uniform(1.7, 5.8) ** 0.9) * (0.75 + 0.25 * tall / 1.7)
     way = rng.uniform(0, 360)
     if spec["camera_way"] == "toward":
         way = take.toward + rng.normal(0, 14)
@@ -109,6 +110,8 @@ def _draw(rng, spec: dict, take: Take, middle, tall) -> Camera:
         side = np.array([-(eye - middle[:2])[1], (eye - middle[:2])[0]]) / distance
         aim[:2] += side * rng.uniform(-0.75, 0.75) * distance * np.tan(np.radians(fov / 2))
         aim[2] += rng.uniform(-0.3, 0.7) * distance * 0.35
+    elif near:
+        aim[2] += rng.uniform(0.1, 0.5) * distance
     return Camera(
         (*map(float, eye), float(height)),
         tuple(map(float, aim)),
@@ -144,6 +147,9 @@ def _misfit(camera: Camera, spec: dict, take: Take, joints: np.ndarray, least: f
     last = share[-max(1, len(share) // 3) :].mean()
     if spec["camera_fit"] == "whole":
         trouble += max(0, 0.86 - share.mean()) * 8 + max(0, 0.86 - last) * 8
+    elif spec["camera_fit"] == "near":
+        below = (xy[..., 1] > camera.height).mean()
+        return trouble + max(0, 0.35 - share.mean()) * 8 + max(0, 0.2 - last) * 6 + max(0, 0.12 - below) * 20
     else:
         trouble += max(0, 0.4 - share.mean()) * 8 + max(0, 0.3 - last) * 6 + max(0, share.mean() - 0.97) * 4
     hidden = _hidden(eye, take, joints)

@@ -157,6 +157,19 @@ def test_a_point_ahead_lands_in_the_middle(people):
     assert depth > 0
 
 
+def test_a_near_camera_cuts_people_by_the_lower_edge(people):
+    """Most of those for whom a whole view is found show nothing below it."""
+    below = {"whole": [], "near": []}
+    for seed in range(8):
+        spec = spec_of(people, "sit", seed)
+        take = perform(spec, people)
+        joints = keypoints(take.actors[0].body, take.actors[0].turn, take.actors[0].root)[::8]
+        for fit, share in below.items():
+            camera = place(spec | dict(camera_fit=fit), take)
+            share.append((project(camera, joints)[0][..., 1] > camera.height).mean())
+    assert np.median(below["near"]) > 0.1 > 0.02 > np.median(below["whole"])
+
+
 @pytest.mark.parametrize("name", sorted(FALLS))
 def test_a_fall_ends_low_and_is_labelled_in_order(people, name):
     low = 0
