@@ -1,7 +1,8 @@
 """Windows for the head from clips that the encoder really saw. `features.py` writes them; this reads them.
 
 One file a clip, `<name>.npz`: times, missed, people (n,P,F), scene (n,G), labels u8 (n,) of the camera, split; optional
-`boxes` f32 (n,K,4) of the true people with `who` u8 (n,K) labels of each, so that a bystander stays normal.
+`boxes` f32 (n,K,4) of the true people with `who` u8 (n,K) labels of each, so that a bystander stays normal; a column is one
+person in all of the clip. `area` (4,): ymin, xmin, ymax, xmax of the camera's picture in the fitted one, without its bars.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 import config
-from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, early, judge, spells
+from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, judge, spells
 from nets.head import mirror, mirror_grid
 from stream import Rings
 
@@ -19,7 +20,8 @@ MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks
 
 PACE = 0.05        # spread of the logarithm of how much faster or slower a window is shown
 MOVED = 0.4        # share of windows shown elsewhere in the picture
-EDGE = 0.02        # of the picture: who comes nearer to an edge may be cut by it
+EDGE = 0.02        # of the fitted picture: who comes nearer to an edge of the camera's may be cut by it
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # `area` of a 4:3 camera: its picture's edges in the fitted one
 JITTER = 0.012     # of a box's diagonal, at most, that joints and edges are shaken
 
 SHARES = {FALL: 0.4, CLIMB: 0.22, NORMAL: 0.38}  # of the windows, by the gravest thing that their clips show
@@ -65,8 +67,8 @@ class Encoded:
             labels = np.repeat(d["labels"][frame][None], len(person), 0)
             if "boxes" in d:
                 labels = np.stack([self._who(person[k], seen[k], d["boxes"][frame], d["who"][frame]) for k in range(len(person))])
-            self.clips.append((person, seen, scene, labels.astype(np.uint8)))
-        kinds = np.array([self._kind(labels) for *_, labels in self.clips])
+            self.clips.append((person, seen, scene, labels.astype(np.uint8), d["area"] if "area" in d else WHOLE))
+        kinds = np.array([self._kind(labels) for *_, labels, _ in self.clips])
         there = [np.flatnonzero(kinds == kind) for kind in SHARES]
         share = np.array([share * bool(len(which)) for share, which in zip(SHARES.values(), there, strict=True)])
         self.kinds, self.share = there, share / max(share.sum(), 1e-9)
@@ -98,10 +100,10 @@ class Encoded:
         t = config.TICKS
         out = {"person": np.zeros((n, t, config.FEATURES), np.float32), "scene": np.zeros((n, t, config.SCENE), np.float32),
                "mask": np.zeros((n, t, 2), np.float32), "ticks": np.full((n, t), IGNORE, np.uint8)}
-        seen_all, exist_all, soft = (np.zeros((n, t), bool) for _ in range(3))
+        seen_all, exist_all, area = np.zeros((n, t), bool), np.zeros((n, t), bool), np.zeros((n, 4), np.float32)
         for i in range(n):
             kind = self.kinds[rng.choice(len(self.kinds), p=self.share)]
-            person, seen, scene, labels = self.clips[kind[rng.integers(len(kind))]]
+            person, seen, scene, labels, area[i] = self.clips[kind[rng.integers(len(kind))]]
             k, total = rng.integers(len(person)), seen.shape[1]
             down = np.flatnonzero((labels[k] == FALL) | (labels[k] == FALLEN))
             up = np.flatnonzero(labels[k] == CLIMB)
@@ -126,7 +128,6 @@ class Encoded:
             s[at >= freeze, : config.SCENE // 2] = 0
             out["scene"][i] = s * exist[:, None]
             out["ticks"][i] = labels[k][source]
-            soft[i] = early(labels[k])[source] & (at < freeze)
             seen_all[i], exist_all[i] = use, exist
         out["mask"] = np.stack([exist_all, seen_all], -1).astype(np.float32)
         flip = rng.random(n) < 0.5
@@ -135,27 +136,27 @@ class Encoded:
         out["scene"] *= (rng.random((n, 1, 1)) < 0.8)
         if self.varied:
             moved = rng.random(n) < MOVED
-            out["person"][moved] = elsewhere(rng, out["person"][moved], seen_all[moved])
+            out["person"][moved] = elsewhere(rng, out["person"][moved], seen_all[moved], area[moved])
             out["person"] = blur(rng, out["person"], seen_all)
             out["scene"][moved] = 0  # the grid does not move along
         out["ticks"] = judge(out["ticks"], seen_all, ~exist_all)
-        out["ticks"][soft] = IGNORE
         out["label"] = out["ticks"][:, -1]
         return out
 
 
-def elsewhere(rng, person, seen):
-    """Rows (n,t,F) as if the person were nearer or farther, and in another place of the picture; where nobody is cut by an
-    edge, and nobody will be."""
+def elsewhere(rng, person, seen, area):
+    """Rows (n,t,F) as if the person were nearer or farther, and in another place of the picture `area` (n,4); where nobody is cut by
+    an edge of it, and nobody will be."""
     n, out = len(person), person.copy()
     low = np.where(seen[..., None], person[..., 51:53], 1).min(1)
     high = np.where(seen[..., None], person[..., 53:55], 0).max(1)
-    whole = ((low > EDGE) & (high < 1 - EDGE) & (low < high)).all(1)
-    room = (1 - 2 * EDGE) / np.maximum(high - low, 1e-6)
+    first, last = area[:, :2] + EDGE, area[:, 2:] - EDGE
+    whole = ((low > first) & (high < last) & (low < high)).all(1)
+    room = (last - first) / np.maximum(high - low, 1e-6)
     zoom = np.minimum(np.exp(rng.normal(0, 0.25, (n, 1)) + rng.normal(0, 0.04, (n, 2))), room)
-    at = EDGE + rng.random((n, 2)) * np.maximum(1 - 2 * EDGE - zoom * (high - low), 0)
+    at = first + rng.random((n, 2)) * np.maximum(last - first - zoom * (high - low), 0)
     near = low + np.clip(at - low, -0.2, 0.2)  # not far, for cameras see the floor at their picture's lower edge
-    near = np.clip(near, EDGE, np.maximum(1 - EDGE - zoom * (high - low), EDGE))
+    near = np.clip(near, first, np.maximum(last - zoom * (high - low), first))
     shift = near - zoom * low
     joints = person[..., :51].reshape(*person.shape[:-1], 17, 3)
     moved = joints.copy()

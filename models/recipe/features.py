@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import evaluate
 import truth
-from frames import read
+from frames import area, read
 from motions import FALL, FALLEN, IGNORE
 from other_cameras import CAMERAS
 from stream import Bundle, encode_clip
@@ -36,12 +36,13 @@ def rendered(bundle, folder, out, prefix="r_"):
         target = out / f"{prefix}{path.stem}.npz"
         if target.exists() or not path.exists():
             continue
-        about, people, labels, each = truth.read(path)
+        about, people, labels, each = truth.read(path, steady=True)
         if about["scenario"] in PICTURES:
             continue
         encoded = encode_clip(bundle.encode, read(path.with_suffix(".mp4")))
         frame = np.clip(np.round(encoded[0] * about["fps"]).astype(int), 0, about["frames"] - 1)
-        save(target, encoded, labels=labels[frame], boxes=truth.fitted(people[frame], about)[..., 51:55], who=each[frame], split=truth.part(about), scenario=about["scenario"])
+        save(target, encoded, labels=labels[frame], boxes=truth.fitted(people[frame], about)[..., 51:55], who=each[frame], area=area(about["height"], about["width"]),
+             split=truth.part(about), scenario=about["scenario"])
 
 
 def filmed(bundle, data, out):
@@ -56,13 +57,14 @@ def filmed(bundle, data, out):
             target = out / f"g_{path.stem}_{camera.replace(' ', '-')}.npz"
             if target.exists():
                 continue
+            shape = next(iter(CAMERAS[camera](read(path))))[1].shape
             encoded = encode_clip(bundle.encode, CAMERAS[camera](read(path)))
             labels = np.zeros(len(encoded[0]), np.uint8)
             if fall := known.get(path.stem):
                 labels[encoded[0] >= fall["onset"]] = FALL
                 labels[encoded[0] >= fall["rest"]] = FALLEN
                 labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
-            save(target, encoded, labels=labels, split=split, scenario="gmdcsa24")
+            save(target, encoded, labels=labels, area=area(*shape[:2]), split=split, scenario="gmdcsa24")
 
 
 def generated(bundle, data, out):
@@ -70,8 +72,9 @@ def generated(bundle, data, out):
     for path in tqdm(sorted((data / "t2v_bed").glob("*.mp4")), "generated"):
         target = out / f"t_{path.stem}.npz"
         if not target.exists():
+            shape = next(read(path))[1].shape
             encoded = encode_clip(bundle.encode, read(path))
-            save(target, encoded, labels=np.full(len(encoded[0]), IGNORE, np.uint8), split="train", scenario="t2v_bed")
+            save(target, encoded, area=area(*shape[:2]), labels=np.full(len(encoded[0]), IGNORE, np.uint8), split="train", scenario="t2v_bed")
 
 
 def main():

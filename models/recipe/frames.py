@@ -13,14 +13,25 @@ import config
 cv2.setNumThreads(1)
 
 
+def fit(h, w, width=config.WIDTH, height=config.HEIGHT):
+    """Where a picture of h × w lies in the fitted one, in pixels: (y, x, new h, new w)."""
+    scale = min(width / w, height / h)
+    new_w, new_h = max(1, int(w * scale + 0.5)), max(1, int(h * scale + 0.5))  # halves go up, as in Rust
+    return (height - new_h) // 2, (width - new_w) // 2, new_h, new_w
+
+
+def area(h, w):
+    """f32 (4,): ymin, xmin, ymax, xmax of a picture of h × w in the fitted one, 0 to 1: what is not bars."""
+    y, x, new_h, new_w = fit(h, w)
+    return np.array([y, x, y + new_h, x + new_w], np.float32) / np.array([config.HEIGHT, config.WIDTH] * 2, np.float32)
+
+
 def letterbox(picture, width=config.WIDTH, height=config.HEIGHT, pad=config.PAD):
     """u8 (h,w,3) -> u8 (height,width,3): area averaging when it shrinks, bilinear when it grows, centred on grey."""
     h, w = picture.shape[:2]
-    scale = min(width / w, height / h)
-    new_w, new_h = max(1, int(w * scale + 0.5)), max(1, int(h * scale + 0.5))  # halves go up, as in Rust
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    y, x, new_h, new_w = fit(h, w, width, height)
+    how = cv2.INTER_AREA if min(width / w, height / h) < 1 else cv2.INTER_LINEAR
     fitted = np.full((height, width, 3), pad, np.uint8)
-    x, y = (width - new_w) // 2, (height - new_h) // 2
     fitted[y : y + new_h, x : x + new_w] = cv2.resize(picture, (new_w, new_h), interpolation=how)
     return fitted
 
@@ -53,6 +64,19 @@ def read(path, scale_to=None):
         index += 1
     process.stdout.close()
     process.wait()
+
+
+def photos(rooms, split):
+    """Photos of a folder, sorted, of the places that belong to `split`; a place has several views."""
+    files = sorted(Path(rooms).glob("*.jpg"))
+    places = sorted({place(p) for p in files})
+    mine = {p for i, p in enumerate(places) if ("train", "train", "train", "train", "valid", "test")[i % 6] == split}
+    return [p for p in files if place(p) in mine]
+
+
+def place(photo):
+    """Which place a photo shows: its name without the view's."""
+    return photo.stem.rsplit("_y", 1)[0]
 
 
 class Cache:

@@ -21,7 +21,7 @@ SURE = np.array([0.9] * 5 + [1.2] * 2 + [0.9] * 2 + [0.72] * 2 + [1.28] * 2 + [1
 
 @dataclass
 class Errors:
-    """How the encoder errs. Lengths in units of the person's box diagonal; fitted by `fit_errors.py`, widened at random."""
+    """How the encoder errs. Lengths in units of the person's box diagonal; widened at random."""
 
     jitter: float = 0.018        # of joints, upright
     jitter_lying: float = 0.045
@@ -58,10 +58,6 @@ class Motions:
         for name in ("start", "length", "joints", "labels", "fall", "contact"):
             setattr(self, name, np.concatenate(getattr(self, name)))
         self.scenario = np.concatenate(scenario)
-        self.early = np.zeros(len(self.labels), bool)
-        for k in np.flatnonzero(~np.isnan(self.fall)):
-            rows = slice(self.start[k], self.start[k] + self.length[k])
-            self.early[rows] = early(self.labels[rows])
         self.contact = np.where(np.isnan(self.contact), self.fall + 0.8, self.contact)
         climbs = np.array([(self.labels[s : s + n] == CLIMB).any() for s, n in zip(self.start, self.length, strict=True)])
         calm = np.isnan(self.fall)
@@ -102,7 +98,7 @@ class Motions:
                 end[i] = rng.uniform(self.fall[k] - 0.6, self.contact[k] + 2.5)
             elif kind[i] < 0.46:    # twins: up to the loss of balance, then frozen
                 k = self._pick(rng, self.falls)
-                freeze[i] = self.fall[k] - rng.choice([0.0, rng.uniform(0, 1.5)])
+                freeze[i] = self.fall[k] - 1 / self.fps - rng.choice([0.0, rng.uniform(0, 1.5)])  # the last frame without a fall
                 end[i] = freeze[i] + rng.uniform(-0.5, 6)
             elif kind[i] < 0.6 and self.climbs:
                 k = self._pick(rng, self.climbs)
@@ -148,21 +144,11 @@ class Motions:
         seen &= ~spells(rng, calm[:, None] * np.where(ticks == CLIMB, 0.4, 0.1), 12)
         gone = rng.random(n) < 0.05                                    # and lost it again
         seen &= ~(gone[:, None] & (np.arange(T)[None] > rng.integers(20, T, n)[:, None]))
-        ticks = np.where(self.early[rows] & (when < freeze[:, None]), IGNORE, judge(ticks, seen, before)).astype(np.uint8)
+        ticks = judge(ticks, seen, before).astype(np.uint8)
         scene = pretend_scene(rng, person, flat, before)
         person *= seen[..., None]
         mask = np.stack([~before, seen], -1).astype(np.float32)
         return {"person": person.astype(np.float32), "scene": scene, "mask": mask, "label": ticks[:, -1], "ticks": ticks}
-
-
-def early(labels, share=0.0):
-    """Where labels (n,) of one track tell of a fall that has hardly begun: the first `share` of each run of FALL. Whoever
-    alarms there alarms at squats too, but not asking made the head late on real falls: 0 asks for all."""
-    out = np.zeros(len(labels), bool)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels == FALL, [0]]).astype(np.int8)))
-    for start, end in edges.reshape(-1, 2):
-        out[start : start + round(share * (end - start))] = True
-    return out
 
 
 def judge(ticks, seen, before):

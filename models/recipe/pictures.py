@@ -1,6 +1,5 @@
 """The stream of training pictures for the encoder: endless, seeded, drawn by source."""
 
-import glob
 
 import cv2
 import numpy as np
@@ -9,7 +8,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 import augment
 import config
-from frames import Cache
+from frames import Cache, photos
 
 SHARES = {"t2v": 0.25, "r": 0.52, "g": 0.12, "climb": 0.04, "room": 0.07}  # of the draws, among the sources that are there
 DOWN = 0.5  # of the draws from a rendered clip, among its frames in which somebody lies: few do, and they matter most
@@ -41,7 +40,7 @@ class Pictures(IterableDataset):
             if truth.exists():
                 self.known[name] = np.load(truth)
                 self.down[name] = lying(self.known[name], *self.frames[name].shape[1:3])
-        self.room = [cv2.imread(p)[..., ::-1].copy() for p in sorted(glob.glob(f"{self.rooms}/*.jpg"))]
+        self.room = [cv2.imread(str(p))[..., ::-1].copy() for p in photos(self.rooms, "train")]
         sources = [s for s in SHARES if s in self.groups or s == "room"]
         share = np.array([SHARES[s] for s in sources])
         self.sources, self.share = sources, share / share.sum()

@@ -134,7 +134,7 @@ class Policy:
     exit: float
     k: int
     n: int
-    cooldown: float = 10.0
+    cooldown: float = 30.0  # falld's default
 
     def __post_init__(self):
         self.window, self.last, self.up = deque(maxlen=self.n), None, False

@@ -8,9 +8,10 @@ import numpy as np
 import config
 
 
-def people(about):
+def people(about, steady=False):
     """Rendered clip's JSON -> (n, 4, F): joints y, x in 0..1 with score 1 where visible, 0.3 where hidden, 0 outside;
-    box of the visible body; last the visible share of the silhouette. Those most visible first."""
+    box of the visible body; last the visible share of the silhouette. Those most visible first, at each frame anew; with `steady` in
+    the JSON's order, so that a place is one person for the whole clip."""
     n, w, h = about["frames"], about["width"], about["height"]
     rows = np.zeros((n, max(4, len(about["people"])), config.FEATURES), np.float32)
     for k, person in enumerate(about["people"]):
@@ -23,7 +24,7 @@ def people(about):
         rows[:, k, :51] = np.stack([y, x, score], -1).reshape(n, 51)
         rows[:, k, 51:55] = box[:, [1, 0, 3, 2]] / np.array([h, w, h, w], np.float32)
         rows[:, k, 55] = np.where(box.any(1), seen, 0)
-    order = np.argsort(-rows[..., 55], axis=1)[:, :4]
+    order = np.tile(np.arange(4), (n, 1)) if steady else np.argsort(-rows[..., 55], axis=1)[:, :4]
     return np.take_along_axis(rows, order[..., None], 1), order
 
 
@@ -46,10 +47,10 @@ def labels(about, runs):
     return out
 
 
-def read(path):
-    """JSON of a rendered clip -> (about, people (n,4,F), labels of the camera (n,), labels of each person (n,4))."""
+def read(path, steady=False):
+    """JSON of a rendered clip -> (about, people (n,4,F), labels of the camera (n,), labels of each person (n,4)); `steady` as for `people`."""
     about = json.loads(Path(path).read_text())
-    rows, order = people(about)
+    rows, order = people(about, steady)
     each = np.stack([labels(about, p["labels"]) for p in about["people"]] + [np.zeros(about["frames"], np.uint8)] * 4, 1)
     return about, rows, labels(about, about["labels"]), np.take_along_axis(each, order, 1)
 

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from frames import photos
+
 from . import room
 from .body import PARENT, PARTS, Body, probes
 from .camera import Camera, place
@@ -48,7 +50,7 @@ class Studio:
     def __init__(self, people: list[Body], data: Path, library=None):
         self.library = library
         self.people, self.gl, self.shop = people, Renderer(), room.Furniture(data / "furniture")
-        self.photos = sorted((data / "rooms").glob("*.jpg"))
+        self.rooms = data / "rooms"
 
     def shoot(self, spec: dict, out: Path, sheets: Path | None = None) -> None:
         """Renders one clip."""
@@ -68,13 +70,7 @@ class Studio:
 
     def _photo(self, spec: dict) -> np.ndarray | None:
         """A photo for windows, pictures and backdrops; every split has places of its own."""
-        places = sorted({p.stem.rsplit("_y", 1)[0] for p in self.photos})
-        mine = [
-            p
-            for i, p in enumerate(places)
-            if ("train", "train", "train", "train", "valid", "test")[i % 6] == spec["split"]
-        ]
-        files = [p for p in self.photos if p.stem.rsplit("_y", 1)[0] in mine]
+        files = photos(self.rooms, spec["split"])
         if not files:
             return None
         return cv2.imread(str(files[np.random.default_rng([spec["room"], 14]).integers(len(files))]))[..., ::-1]

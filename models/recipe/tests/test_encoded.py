@@ -3,8 +3,10 @@
 import numpy as np
 
 import config
-from encoded import EDGE, elsewhere
-from motions import CLIMB, IGNORE, NORMAL, judge
+import truth
+from encoded import EDGE, WHOLE, Encoded, elsewhere
+from frames import area
+from motions import CLIMB, FALL, IGNORE, NORMAL, judge
 
 
 def somebody(low, high, n=1):
@@ -19,7 +21,7 @@ def somebody(low, high, n=1):
 
 def test_somebody_elsewhere_stays_whole_and_in_the_picture():
     rows, seen = somebody((0.3, 0.4), (0.7, 0.55), 200), np.ones((200, config.TICKS), bool)
-    moved = elsewhere(np.random.default_rng(0), rows, seen)
+    moved = elsewhere(np.random.default_rng(0), rows, seen, np.tile(WHOLE, (200, 1)))
     low, high = moved[..., 51:53], moved[..., 53:55]
     assert low.min() > EDGE - 1e-3 and high.max() < 1 - EDGE + 1e-3
     assert np.ptp(low[:, 0], 0).min() > 0.1, "in many places"
@@ -30,13 +32,38 @@ def test_somebody_elsewhere_stays_whole_and_in_the_picture():
 
 def test_somebody_cut_by_an_edge_stays_there():
     rows, seen = somebody((0.3, 0.0), (0.7, 0.2), 20), np.ones((20, config.TICKS), bool)
-    assert (elsewhere(np.random.default_rng(0), rows, seen) == rows).all()
+    assert (elsewhere(np.random.default_rng(0), rows, seen, np.tile(WHOLE, (20, 1))) == rows).all()
+
+
+def test_a_wide_picture_ends_where_its_bars_begin():
+    wide = np.tile(area(720, 1280), (50, 1))
+    assert np.allclose(wide[0], [0.125, 0, 0.875, 1])
+    seen = np.ones((50, config.TICKS), bool)
+    cut = somebody((0.4, 0.4), (0.87, 0.55), 50)
+    assert (elsewhere(np.random.default_rng(0), cut, seen, wide) == cut).all()
+    moved = elsewhere(np.random.default_rng(0), somebody((0.3, 0.4), (0.7, 0.55), 50), seen, wide)
+    assert np.ptp(moved[:, 0, 51]) > 0.02
+    assert moved[..., 51].min() > 0.125 + EDGE - 1e-3 and moved[..., 53].max() < 0.875 - EDGE + 1e-3
+
+
+def test_a_bystander_stays_normal_though_the_one_who_falls_is_less_to_be_seen_at_times():
+    faller, bystander = np.array([0.2, 0.1, 0.8, 0.3]), np.array([0.2, 0.6, 0.8, 0.9])
+    about = {"frames": 60, "width": 320, "height": 240, "people": []}
+    for box, seen in ((faller, [1.0] * 30 + [0.3] * 30), (bystander, [0.6] * 60)):
+        pixels = [[box[1] * 320, box[0] * 240, box[3] * 320, box[2] * 240]] * 60
+        about["people"].append({"keypoints": np.zeros((60, 17, 3)).tolist(), "seen": seen, "box": pixels})
+    rows, order = truth.people(about, steady=True)
+    assert (order[:, :2] == [0, 1]).all() and (truth.people(about)[1][40, :2] == [1, 0]).all()
+    who = np.zeros((60, 4), np.uint8)
+    who[40:, 0] = FALL
+    labels = [Encoded._who(rows[:, k], np.ones(60, bool), rows[..., 51:55], who) for k in (0, 1)]
+    assert (labels[0][40:] == FALL).all() and not labels[1].any()
 
 
 def test_who_was_not_seen_is_nowhere():
     rows, seen = somebody((0.3, 0.4), (0.7, 0.55), 20), np.ones((20, config.TICKS), bool)
     seen[:, 10:20] = False
-    moved = elsewhere(np.random.default_rng(0), rows * seen[..., None], seen)
+    moved = elsewhere(np.random.default_rng(0), rows * seen[..., None], seen, np.tile(WHOLE, (20, 1)))
     assert not moved[:, 10:20].any() and moved[:, 20:].any()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import config
 import features
 import truth
-from frames import letterbox
+from frames import letterbox, photos
 from motions import IGNORE
 from other_cameras import CAMERAS
 
@@ -57,3 +57,13 @@ def test_known_people_are_fitted_as_the_picture_is():
     box = np.array([rows.min(), cols.min(), rows.max() + 1, cols.max() + 1]) / np.array([config.HEIGHT, config.WIDTH] * 2)
     assert np.allclose(got[51:55], box, atol=1.5 / config.HEIGHT)
     assert np.allclose(got[:2], (box[:2] + box[2:]) / 2, atol=1.5 / config.HEIGHT)
+
+
+def test_each_place_of_the_photos_belongs_to_one_split(tmp_path):
+    for place in range(12):
+        for view in (0, 90):
+            (tmp_path / f"place{place:02}_y{view}.jpg").touch()
+    parts = {split: {photo.stem[:7] for photo in photos(tmp_path, split)} for split in ("train", "valid", "test")}
+    assert {split: len(places) for split, places in parts.items()} == {"train": 8, "valid": 2, "test": 2}
+    assert not parts["train"] & parts["valid"] and not parts["train"] & parts["test"] and not parts["valid"] & parts["test"]
+    assert len(photos(tmp_path, "train")) == 16, "every view of a place"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import config
-from motions import FALL, FALLEN, IGNORE, NORMAL, early, hidden, project, smooth_noise, spells
+from motions import hidden, project, smooth_noise, spells
 from nets.movenet import FULL, MoveNet
 from prune import SLIM, V3, choose, principal, slim, solve
 
@@ -43,12 +43,6 @@ def test_a_slim_network_has_the_widths_and_outputs_it_should(widths):
         features, maps = net(torch.zeros(1, 3, config.HEIGHT, config.WIDTH))
     assert features.shape == (1, 24, 48, 64) and maps["heat"].shape == (1, 17, 48, 64)
     assert all(torch.isfinite(m).all() for m in maps.values())
-
-
-def test_only_the_beginning_of_a_fall_is_not_asked_for():
-    labels = np.array([NORMAL] * 5 + [FALL] * 10 + [FALLEN] * 5, np.uint8)
-    assert early(labels, 0.15).nonzero()[0].tolist() == [5, 6]
-    assert IGNORE not in labels
 
 
 def test_noise_has_the_spread_it_says():

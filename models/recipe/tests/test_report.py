@@ -106,7 +106,7 @@ def test_a_higher_bar_loses_falls_and_false_alarms():
 
 
 def test_the_alarm_rearms_below_half_of_the_bar():
-    twice = [(t, 0.9 if t < 1 or t > 12 else 0.3, 0.0, 0) for t, *_ in rows(seconds=14)]
+    twice = [(t, 0.9 if t < 1 or t > 32 else 0.3, 0.0, 0) for t, *_ in rows(seconds=34)]
     points = precision_recall(MANIFEST, [(twice, None), (rows(fall=(2.5, 4)), KNOWN)], [0.5, 0.8])
     assert [precision for _, precision, _ in points] == [0.5, pytest.approx(1 / 3)]  # 0.3 is below half of 0.8 alone
 
