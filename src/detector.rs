@@ -4,7 +4,8 @@
 //! on inference and, for each event, on one durable commit; never on the broker. What it knows of the world behind it
 //! is the [`Outlet`].
 
-use crate::config::PolicyConfig;
+mod orders;
+
 use crate::engine::{Decision, Engine};
 use crate::event::policy::{State, Transition};
 use crate::event::{Class, Event, EventType, Ledger, Unfinished};
@@ -14,9 +15,11 @@ use crate::slot::{Bell, Slot};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use uuid::Uuid;
+
+pub use orders::Order;
 
 /// Longest wait for a frame: bounds how late a gap or an order is seen.
 const WAIT: Duration = Duration::from_millis(50);
@@ -25,10 +28,6 @@ const WAIT: Duration = Duration::from_millis(50);
 const MAX_FAILURES: u32 = 15;
 /// Pictures for so long without a score are too few for a clip; the first score takes a second.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
-/// Orders obeyed in one turn, so that a flood of them does not keep pictures waiting.
-const ORDERS_A_TURN: usize = 16;
-/// One test of a camera in so long: each costs a commit, and a fall must not wait behind a hundred of them.
-const TEST_EVERY: Duration = Duration::from_secs(2);
 
 /// What a camera shows of its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +54,6 @@ pub trait Outlet: Send {
     fn shown(&mut self, camera: &str, shown: Shown);
     /// A camera's frame has been scored for the first time.
     fn first_score(&mut self, camera: &str);
-}
-
-/// What somebody wants of a running detector.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Order {
-    /// A caregiver is on it: no escalation of what is happening on this camera. Names the incident, or means the
-    /// present one.
-    Acknowledge(String, Option<Uuid>),
-    /// Try the whole road: an event of type `test`.
-    Test(String),
-    /// Decide again, or only watch.
-    Arm(String, bool),
-    /// Another policy of the site.
-    Configure(PolicyConfig),
 }
 
 /// One camera as the detector sees it.
@@ -285,68 +270,6 @@ impl<O: Outlet> Detector<O> {
                 self.tell(camera, transition, Ledger { captured: now, scored: now, decided: now });
             }
         }
-    }
-
-    fn obey(&mut self, orders: &Receiver<Order>) {
-        for _ in 0..ORDERS_A_TURN {
-            match orders.try_recv() {
-                Ok(order) => self.follow(order),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn follow(&mut self, order: Order) {
-        let now = self.clock.now();
-        let at = Ledger { captured: now, scored: now, decided: now };
-        match order {
-            Order::Acknowledge(id, incident) => {
-                let Some(camera) = self.find(&id) else { return };
-                let named = |incident| self.seen[camera].incidents.iter().find(|(_, it)| **it == incident);
-                let class = match incident.map(named) {
-                    None => None,
-                    Some(Some((class, _))) => Some(*class),
-                    // Of an incident that is over.
-                    Some(None) => return,
-                };
-                if let Some(transition) = self.engine.acknowledge(camera, class, now) {
-                    self.tell(camera, transition, at);
-                }
-            }
-            Order::Test(id) => {
-                if let Some(camera) = self.find(&id) {
-                    let tested = &mut self.seen[camera].tested;
-                    if tested.is_some_and(|at| now.saturating_sub(at) < TEST_EVERY) {
-                        return tracing::warn!(
-                            camera = id,
-                            "test refused: the last one was less than {TEST_EVERY:?} ago"
-                        );
-                    }
-                    *tested = Some(now);
-                    let transition = Transition { event: EventType::Test, class: Class::Fall, score: 0.0, first: true };
-                    self.tell(camera, transition, at);
-                }
-            }
-            Order::Arm(id, armed) => {
-                if let Some(camera) = self.find(&id) {
-                    // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the end of.
-                    if !armed && let Some(transition) = self.engine.acknowledge(camera, None, now) {
-                        self.tell(camera, transition, at);
-                    }
-                    self.engine.arm(camera, armed);
-                    tracing::info!(camera = id, armed, "camera armed or disarmed");
-                }
-            }
-            Order::Configure(policy) => self.engine.configure(&policy),
-        }
-    }
-
-    fn find(&self, id: &str) -> Option<usize> {
-        let found = self.inputs.iter().position(|input| input.id == id);
-        if found.is_none() {
-            tracing::warn!(camera = id, "an order names a camera that is not configured");
-        }
-        found
     }
 
     fn tell(&mut self, camera: usize, transition: Transition, ledger: Ledger) {

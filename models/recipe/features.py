@@ -8,6 +8,7 @@ Each clip is read at its own rate, so the head meets repeated ticks as the daemo
 
 import argparse
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,13 @@ def save(path, encoded, **more):
     temporary = path.with_suffix(".tmp.npz")
     np.savez_compressed(temporary, times=times, missed=missed, people=people.astype(np.float32), scene=scene.astype(np.float16), **more)
     temporary.rename(path)
+
+
+def peek(frames):
+    """Size (h, w) of a clip's first picture, and the clip, still whole."""
+    frames = iter(frames)
+    first = next(frames)
+    return first[1].shape[:2], itertools.chain([first], frames)
 
 
 def rendered(bundle, folder, out, prefix="r_"):
@@ -57,14 +65,14 @@ def filmed(bundle, data, out):
             target = out / f"g_{path.stem}_{camera.replace(' ', '-')}.npz"
             if target.exists():
                 continue
-            shape = next(iter(CAMERAS[camera](read(path))))[1].shape
-            encoded = encode_clip(bundle.encode, CAMERAS[camera](read(path)))
+            size, frames = peek(CAMERAS[camera](read(path)))
+            encoded = encode_clip(bundle.encode, frames)
             labels = np.zeros(len(encoded[0]), np.uint8)
             if fall := known.get(path.stem):
                 labels[encoded[0] >= fall["onset"]] = FALL
                 labels[encoded[0] >= fall["rest"]] = FALLEN
                 labels[encoded[0] > max(lies_until[path.stem], fall["contact"] + 1.5) + 0.3] = IGNORE  # perhaps getting up
-            save(target, encoded, labels=labels, area=area(*shape[:2]), split=split, scenario="gmdcsa24")
+            save(target, encoded, labels=labels, area=area(*size), split=split, scenario="gmdcsa24")
 
 
 def generated(bundle, data, out):
@@ -72,9 +80,9 @@ def generated(bundle, data, out):
     for path in tqdm(sorted((data / "t2v_bed").glob("*.mp4")), "generated"):
         target = out / f"t_{path.stem}.npz"
         if not target.exists():
-            shape = next(read(path))[1].shape
-            encoded = encode_clip(bundle.encode, read(path))
-            save(target, encoded, area=area(*shape[:2]), labels=np.full(len(encoded[0]), IGNORE, np.uint8), split="train", scenario="t2v_bed")
+            size, frames = peek(read(path))
+            encoded = encode_clip(bundle.encode, frames)
+            save(target, encoded, area=area(*size), labels=np.full(len(encoded[0]), IGNORE, np.uint8), split="train", scenario="t2v_bed")
 
 
 def main():

@@ -1,8 +1,10 @@
 //! The detector's turns by hand: pictures in, orders in, and what its outlet hears.
 
+use super::orders::{ORDERS_A_TURN, TEST_EVERY};
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
+use crate::config::PolicyConfig;
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, OnceLock, PoisonError};
 

@@ -132,9 +132,10 @@ impl Worker {
             Ok(rows) => {
                 let complete = rows.len() < limit;
                 self.trouble.clear();
-                match (complete, rows.last(), self.unread.get_mut(&camera)) {
-                    (false, Some(last), Some(unread)) => *unread = last.seq,
-                    _ => drop(self.unread.remove(&camera)),
+                if complete {
+                    self.unread.remove(&camera);
+                } else if let (Some(unread), Some(last)) = (self.unread.get_mut(&camera), rows.last()) {
+                    *unread = last.seq;
                 }
                 (rows.into_iter().map(Arc::new).collect::<Vec<_>>(), complete)
             }
