@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 import config
 from bundle import calibration
@@ -104,31 +104,37 @@ def told(known, h, w):
     return target, care
 
 
-def targets(teacher, clean, known):
-    """What pictures (B,3,H,W) should be taken for: (order of the pictures, the teacher's features of the first of them, maps of all
-    and where they tell). Those whose people are not known, NaN, come first: he is asked about them. None without any."""
+def lesson(drawn):
+    """Pictures of `Pictures` as a batch: those whose people are not known, NaN, come first, for the teacher is asked about them.
+    Gives u8 (n,H,W,3) what the student sees; u8 (m,H,W,3) the first m as the teacher sees them; the maps of the others; where all tell."""
+    clean, spoiled, known = default_collate(drawn)
     exact = ~torch.isnan(known[:, 0, -1])
     order = torch.argsort(exact.int(), stable=True)
     asked = order[: int((~exact).sum())]
-    h, w = clean.shape[2] // config.STRIDE, clean.shape[3] // config.STRIDE
+    h, w = clean.shape[1] // config.STRIDE, clean.shape[2] // config.STRIDE
     target, care = told(known[order[len(asked):]], h, w)
-    care = torch.cat([torch.ones(len(asked), 1, h, w), care])
+    return spoiled[order], clean[asked], target, torch.cat([torch.ones(len(asked), 1, h, w), care])
+
+
+def targets(teacher, asked, target):
+    """What a lesson's pictures should be taken for: the teacher's features of `asked`, float (m,3,H,W), None without any; and the maps
+    of all, his before the known ones of `target`."""
     if not len(asked):
-        return order, None, target, care
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        features, maps = teacher(clean[asked])
-    return order, features.float().clone(), {name: torch.cat([maps[name].float(), value]) for name, value in target.items()}, care
+        return None, target
+    with torch.inference_mode(), torch.autocast(asked.device.type, torch.bfloat16):
+        features, maps = teacher(asked)
+    return features.float().clone(), {name: torch.cat([maps[name].float(), value]) for name, value in target.items()}
 
 
 class State:
     """Student, its moving average, optimiser and clock; saved and restored as one file."""
 
     def __init__(self, args):
-        drawn = calibration(args.lab)
+        drawn, self.device = calibration(args.lab), "cuda" if torch.cuda.is_available() else "cpu"
         pictures = torch.from_numpy(drawn).permute(0, 3, 1, 2).float()
         net = encoder.load(args.start)
         net = integer.aware(even(net, drawn), drawn) if args.integer else norm.normalise(net, pictures)
-        self.net = net.requires_grad_(True).to(memory_format=torch.channels_last)
+        self.net = net.requires_grad_(True).to(self.device, memory_format=torch.channels_last)
         if args.integer:
             self.frozen = [part for part in net.children() if part not in (net.fpn, net.heads)]
         else:
@@ -141,7 +147,7 @@ class State:
         self.optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.005}, {"params": rest, "weight_decay": 0.0}], args.rate)
         self.step, self.seconds, self.path = 0, 0.0, args.lab / args.out
         if self.path.exists():
-            saved = torch.load(self.path, weights_only=True)
+            saved = torch.load(self.path, map_location=self.device, weights_only=True)
             self.net.load_state_dict(saved["net"])
             self.mean.load_state_dict(saved["mean"])
             self.optimiser.load_state_dict(saved["optimiser"])
@@ -175,27 +181,28 @@ def main():
     args.add_argument("--minutes", type=float, default=60)
     args.add_argument("--batch", type=int, default=24)
     args.add_argument("--rate", type=float, default=4e-4)
+    args.add_argument("--workers", type=int, default=1, help="processes that draw and spoil pictures: a GPU waits for fewer than a dozen")
     args = args.parse_args()
     torch.manual_seed(config.SEED)
-    teacher = movenet.load(args.teacher).to(memory_format=torch.channels_last)
     state = State(args)
+    teacher = movenet.load(args.teacher).to(state.device, memory_format=torch.channels_last)
     net = state.net.train()
     for part in state.frozen:
         part.eval()
     pictures = Pictures(args.lab / "cache", args.data / "rooms", config.SEED + state.step)
-    loader = iter(DataLoader(pictures, args.batch, num_workers=1, prefetch_factor=4))
+    loader = iter(DataLoader(pictures, args.batch, num_workers=args.workers, prefetch_factor=4, collate_fn=lesson))
     log, last, saved, terms = open(state.path.with_suffix(".log"), "a"), time.time(), time.time(), {}
     while (done := state.seconds / (60 * args.minutes)) < 1:
         for group in state.optimiser.param_groups:
             group["lr"] = args.rate * min(1, (state.step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        clean, spoiled, known = next(loader)
-        clean, spoiled = (x.permute(0, 3, 1, 2).float() for x in (clean, spoiled))
-        order, target_features, target, care = targets(teacher, clean, known)
+        spoiled, asked, target, care = next(loader)
+        spoiled, asked = (x.to(state.device).permute(0, 3, 1, 2).float() for x in (spoiled, asked))
+        target_features, target = targets(teacher, asked, {name: value.to(state.device) for name, value in target.items()})
         if args.integer:
             target_features = None  # even channels are not the teacher's
-        with torch.autocast("cpu", torch.bfloat16):
-            features, maps = net(spoiled[order])
-        loss = imitation(features.float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care)
+        with torch.autocast(state.device, torch.bfloat16):
+            features, maps = net(spoiled)
+        loss = imitation(features.float(), {k: v.float() for k, v in maps.items()}, target_features, target, care=care.to(state.device))
         total = sum(WEIGHT[k] * v for k, v in loss.items())
         state.optimiser.zero_grad()
         total.backward()
@@ -206,9 +213,9 @@ def main():
         now = time.time()
         state.seconds, last = state.seconds + now - last, now
         for k, v in loss.items():
-            terms.setdefault(k, []).append(WEIGHT[k] * v.item())
+            terms.setdefault(k, []).append(WEIGHT[k] * v.detach())
         if state.step % 25 == 0:
-            row = {"step": state.step, "minutes": round(state.seconds / 60, 1), **{k: round(sum(v) / len(v), 4) for k, v in terms.items()}}
+            row = {"step": state.step, "minutes": round(state.seconds / 60, 1), **{k: round(float(sum(v)) / len(v), 4) for k, v in terms.items()}}
             print(json.dumps(row), file=log, flush=True)
             terms = {}
         if now - saved > 180:

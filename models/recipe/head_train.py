@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import config
 from encoded import Encoded
@@ -30,16 +31,22 @@ TOLD = ("o_", "s_")  # sources of which a head that keeps is told the truth
 COST = {NORMAL: 1.3, FALL: 0.9, FALLEN: 1.0, CLIMB: 0.8}  # a false alarm costs more than a tick's delay
 
 
+def inputs(batch, device, which=slice(None)):
+    """What a head reads of the windows `which` of a batch, on `device`."""
+    return [torch.as_tensor(batch[k])[which].to(device) for k in ("person", "scene", "mask")]
+
+
 def losses(net, batch, keep=None, kept=None):
     """Mean loss of a batch of windows, and the last tick's logits. Windows `keep` (N,) shall go on having the logits `kept` (n,K),
     whatever their labels are."""
-    person, scene, mask = (torch.from_numpy(batch[k]) for k in ("person", "scene", "mask"))
-    label, ticks = torch.from_numpy(batch["label"].astype(np.int64)), torch.from_numpy(batch["ticks"].astype(np.int64))
-    weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))])
-    with torch.autocast("cpu", torch.bfloat16, enabled=net.training):
+    device = next(net.parameters()).device
+    person, scene, mask = inputs(batch, device)
+    label, ticks = (torch.as_tensor(batch[k]).long().to(device) for k in ("label", "ticks"))
+    weight = torch.tensor([COST[k] for k in range(len(config.CLASSES))], device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=net.training):
         last, every = net.both(person, scene, mask)
     last, every = last.float(), every.float()
-    told = torch.ones(len(label), dtype=torch.bool) if keep is None else torch.from_numpy(~keep)
+    told = torch.ones_like(label, dtype=torch.bool) if keep is None else torch.from_numpy(~keep).to(device)
     kwargs = {"ignore_index": IGNORE, "weight": weight, "label_smoothing": 0.03}
     known = (label[told] != IGNORE).any()
     loss = F.cross_entropy(last[told], label[told], **kwargs) if known else last.sum() * 0
@@ -67,7 +74,7 @@ def mistakes(logits, label):
 def validate(net, batches):
     """`mistakes` of a network in training on `batches`."""
     net.eval()
-    logits = torch.cat([losses(net, batch)[1] for batch in batches])
+    logits = torch.cat([losses(net, batch)[1].cpu() for batch in batches])
     net.train()
     return mistakes(logits, np.concatenate([batch["label"] for batch in batches]))
 
@@ -78,10 +85,24 @@ def mixture(rng, motions, others, size):
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
+class Mixtures(IterableDataset):
+    """Endless batches of `mixture`. Drawn by the training's own process, `workers` 0, they depend on seed and first step alone."""
+
+    def __init__(self, seed, motions, others, size):
+        self.seed, self.drawn_from = seed, (motions, others, size)
+
+    def __iter__(self):
+        torch.set_num_threads(1)
+        info = get_worker_info()
+        rng = np.random.default_rng(self.seed + ([info.id] if info else []))
+        while True:
+            yield mixture(rng, *self.drawn_from)
+
+
 def kept_windows(batch, told):
     """Which windows (N,) of a batch are not told the truth: all but climbs, which every source knows alike, and those of the last
     `told` at whose end nobody has fallen, for the truth of rendered falls costs sight of filmed ones."""
-    label = batch["label"]
+    label = np.asarray(batch["label"])
     calm = (np.arange(len(label)) >= len(label) - told) & ~np.isin(label, (FALL, FALLEN))
     return ~(calm | (label == CLIMB))
 
@@ -89,7 +110,7 @@ def kept_windows(batch, told):
 def said(head, batch, which):
     """Logits (n,K) of the windows `which` (N,) of a batch by `head`, for inference."""
     with torch.no_grad():
-        return head(*(torch.from_numpy(batch[k][which]) for k in ("person", "scene", "mask")))
+        return head(*inputs(batch, next(head.parameters()).device, which))
 
 
 def learn(net, optimiser, batch, keep=None, kept=None):
@@ -119,25 +140,26 @@ def main():
     args.add_argument("--out", default="head.pt")
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
+    args.add_argument("--workers", type=int, default=0, help="processes that draw windows: a GPU waits for fewer than four")
     args = args.parse_args()
     if args.keep and not args.start:
         raise SystemExit("--keep needs --start, the head that is to go on saying what it says")
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    net = exported(args.start).train() if args.start else Head()
-    before = Mirrored(exported(args.start)).eval() if args.keep else None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = (exported(args.start).train() if args.start else Head()).to(device)
+    before = Mirrored(exported(args.start)).to(device).eval() if args.keep else None
     mean = copy.deepcopy(net)
     first = {k: v.clone() for k, v in net.state_dict().items() if not k.startswith("tick.")}  # only training uses `tick`
     optimiser = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=0.02)
     path, step, seconds = args.lab / args.out, 0, 0.0
     if path.exists():
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location=device, weights_only=True)
         net.load_state_dict(saved["net"])
         mean.load_state_dict(saved["mean"])
         optimiser.load_state_dict(saved["optimiser"])
         step, seconds = saved["step"], saved["seconds"]
     mean.eval().requires_grad_(False)
-    rng = np.random.default_rng([args.seed, step])
     train, valid = Motions(args.motions, "train"), Motions(args.motions, "valid")
     shares = {"r_": args.rendered, "g_": args.filmed, "t_": args.generated, "o_": args.ordinary, "s_": args.strangers}
     others = [(round(share * args.batch), Encoded(args.lab / "encoded", "train", prefix)) for prefix, share in shares.items()]
@@ -146,6 +168,7 @@ def main():
         raise SystemExit(f"--keep needs --ordinary or --strangers above 0, and in {args.lab / 'encoded'} clips for every share above 0: "
                          f"there are {({clips.prefix: len(clips) for _, clips in others})}. `features.py` makes them")
     others = [(count, clips) for count, clips in others if count and len(clips)]
+    batches = iter(DataLoader(Mixtures([args.seed, step], train, others, args.batch), None, num_workers=args.workers))
     check = [valid.windows(np.random.default_rng(1), 256) for _ in range(4)]
     log, last, saved_at, total = open(args.lab / "head.log", "a"), time.time(), time.time(), []
 
@@ -159,7 +182,7 @@ def main():
     while (done := seconds / (60 * args.minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        batch = mixture(rng, train, others, args.batch)
+        batch = next(batches)
         keep = kept_windows(batch, told) if args.keep else None
         total.append(learn(net, optimiser, batch, keep, said(before, batch, keep) if args.keep else None))
         step += 1

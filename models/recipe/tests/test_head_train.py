@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import config
-from head_train import kept_windows, losses, said
+from head_train import Mixtures, kept_windows, losses, said
 from motions import CLIMB, FALL, IGNORE, NORMAL
 from nets.head import Head, Mirrored
 
@@ -58,3 +59,21 @@ def test_a_climb_is_told_wherever_it_comes_from_and_a_fall_nowhere(batch):
 def test_a_mirrored_head_is_asked_as_it_will_ship(net, batch):
     assert said(Mirrored(net), batch, KEEP).shape == (2, len(config.CLASSES))
     assert torch.allclose(said(net, batch, KEEP), losses(net, batch)[1][torch.from_numpy(KEEP)], atol=1e-5)
+
+
+class Numbers:
+    """Windows that are numbers of the dice."""
+
+    def windows(self, rng, n):
+        return {"label": rng.integers(0, 2**40, n)}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_differ_whoever_draws_them_and_come_again_with_the_seed(workers):
+    def drawn():
+        batches = iter(DataLoader(Mixtures([5, 100], Numbers(), [(2, Numbers())], 6), None, num_workers=workers))
+        return [tuple(next(batches)["label"].tolist()) for _ in range(4)]
+
+    first = drawn()
+    assert all(len(set(batch)) == 6 for batch in first) and len(set(first)) == 4
+    assert drawn() == first

@@ -8,7 +8,7 @@ import torch
 import config
 import export
 import probe
-from encoder_train import imitation, targets, told
+from encoder_train import imitation, lesson, targets, told
 from motions import FALL, FALLEN, IGNORE, NORMAL, judge
 from nets.decode import decode
 from nets.encoder import Encoder, motion_grid
@@ -136,18 +136,21 @@ def test_the_teacher_is_asked_only_about_whom_nobody_knows():
         return torch.ones(len(pictures), 24, H, W), {name: torch.ones(len(pictures), n, H, W) for name, n in HEADS.items()}
 
     known = torch.cat([standing(8, 20, 30), torch.full((1, 4, config.FEATURES), torch.nan), torch.zeros(1, 4, config.FEATURES)])
-    pictures = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 3, config.HEIGHT, config.WIDTH)
-    order, features, target, _ = targets(teacher, pictures, known)
-    assert asked == [[1.0]] and order.tolist() == [1, 0, 2] and len(features) == 1
+    picture = torch.ones(config.HEIGHT, config.WIDTH, 3, dtype=torch.uint8)
+    seen, clean, target, care = lesson([(k * picture, (10 + k) * picture, rows) for k, rows in enumerate(known)])
+    assert seen[:, 0, 0, 0].tolist() == [11, 10, 12] and clean[:, 0, 0, 0].tolist() == [1] and len(care) == 3
+    features, target = targets(teacher, clean.permute(0, 3, 1, 2).float(), target)
+    assert asked == [[1.0]] and len(features) == 1
     greatest = torch.sigmoid(target["centre"]).amax((1, 2, 3)).tolist()
     assert greatest == pytest.approx([torch.sigmoid(torch.tensor(1.0)).item(), 0.9, 1e-4], abs=0.06)
 
 
 def test_a_batch_of_known_people_alone_costs_what_its_maps_cost(pose):
-    known = standing(8, 20, 30).expand(2, -1, -1)
-    order, nothing, target, care = targets(None, torch.zeros(2, 3, config.HEIGHT, config.WIDTH), known)
+    picture = torch.zeros(config.HEIGHT, config.WIDTH, 3, dtype=torch.uint8)
+    _, clean, target, care = lesson([(picture, picture, rows) for rows in standing(8, 20, 30).expand(2, -1, -1)])
+    nothing, target = targets(None, clean, target)
     loss = imitation(torch.ones(2, 24, H, W), target, nothing, target, care=care)
-    assert nothing is None and order.tolist() == [0, 1]
+    assert nothing is None and not len(clean)
     assert all(abs(v.item()) < 1e-4 for v in loss.values())
 
 
