@@ -22,7 +22,8 @@ difficulty, with pictures: `models/report/REPORT.md`.
   trained for 38 minutes on spoiled pictures, filmed, generated and rendered, with exact joints where they are rendered; taken half
   way back; then its blocks exchanged for MobileNetV3's and solved again
   (`docs/decisions/2026-11-24-the-encoder-grows-into-a-mobilenetv3.md`), and trained on for 75 minutes (2,200 batches of 16; two thirds of
-  them with pictures of 1,197 rendered clips, 156 of people who bow down). Every convolution is integer; four of the six heads are asked only at the
+  them with pictures of 1,197 rendered clips, 156 of people who bow down); then, but for its first three blocks, on a GPU for 2,725 batches of 32, half of them
+  pictures of 706 other rendered clips of falls, climbs, ordinary life and people close by, and taken half way back (0.10.0). Every convolution is integer; four of the six heads are asked only at the
   cells that decoding reads. Up to four people with 17 joints each, and a grid of motion and brightness.
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
   in the person's own units; asked about the people and about their mirror image, it answers with the mean
@@ -31,7 +32,8 @@ difficulty, with pictures: `models/report/REPORT.md`.
   through thirteen cameras (20 %); then 1,550 steps (13 minutes) with 489 more rendered clips, climbs and their like; of these the weights half way from 0.4.0's (0.7.0);
   then 1,900 steps (20 minutes) in which it was told the truth of 84 rendered minutes of ordinary life, and of all else, generated people among it, to say what it said (0.8.0);
   then 2,200 steps (20 minutes) more like these, in which it was also told of every climb, and of all that is no fall in 436 rendered clips of climbs and what is done beside them,
-  played by people whom no encoder was trained on.
+  played by people whom no encoder was trained on (0.9.0); then 1,785 steps on a GPU on what the new encoder says, told of ordinary life (26 minutes), of every climb, and of all that is
+  no fall in 254 clips of people close by and 93 of climbs and what is done beside them, played by strangers too; 30 windows of a hundred filmed.
   An integer head would gain 0.2 ms and move scores by up to 0.15 (measured with 0.2.0's), so it stays in float.
 
 ## Data and thanks
@@ -54,26 +56,26 @@ LIMITS = """
 - The clips of subjects 2 and 3 are not trained on, but they are a development set: heads were compared on them, the tracker's
   rules were mended after looking at two of them, and the policy was chosen among those that make no mistake on them. So the
   real figures are optimistic. **Through other cameras** (the same clips mirrored, dark, far, cut, tilted, slow …: 13 pictures of each) 102 of
-  104 falls in the room not trained on are seen, 1 of 104 everyday clips and 1 of 91 twins alarmed (0.8.0: 102, 1, 1; 0.7.0: 101, 1, 1; 0.5.0: 99, 5, 1; 0.4.0: 96, 13, 0); the policy was chosen on these too
-  (`docs/model-comparisons.md`). Two everyday clips reach a fall score of 0.86 and 0.92 as filmed: somebody bends or squats in the
-  first second. **Going down on hands and knees fast, as in prayer, may be called a fall.** The rendered test clips were looked at nine
-  times, each time for a bundle or a policy that was settled. T2V-Bed's clips, whose rooms give the class away, were looked at four times; they changed
+  104 falls in the room not trained on are seen, 2 of 104 everyday clips and none of 91 twins alarmed (0.9.0: 102, 1, 1; 0.7.0: 101, 1, 1; 0.5.0: 99, 5, 1; 0.4.0: 96, 13, 0); the policy was chosen on these too
+  (`docs/model-comparisons.md`). Two everyday clips reach a fall score of 0.87 and 0.94 as filmed: somebody squats, or goes down on hands and knees, in the
+  first second; no alert is raised before the pictures are a second old. **Going down on hands and knees fast, as in prayer, may be called a fall.** The rendered test clips were looked at ten
+  times, each time for a bundle or a policy that was settled. T2V-Bed's clips, whose rooms give the class away, were looked at five times; they changed
   nothing (`docs/model-comparisons.md`), but all of them, without labels, are among what this head learnt to go on saying the same of.
-- **In 1.2 hours of rendered ordinary life, of people and rooms never trained on, it raises 5 false fall alarms** (in 4 of 70 clips; 4.3 an hour, 95 % below 9.0)
-  **and 4 false climb alarms** (3.4, below 7.9); the bar was 0.5. They are a development set: heads were compared on these minutes and their alarms
+- **In 1.2 hours of rendered ordinary life, of people and rooms never trained on, it raises 2 false fall alarms** (in 1 of 75 clips; 1.6 an hour, 95 % below 5.0)
+  **and 2 false climb alarms** (1.6, below 5.0); 0.9.0: 5 in 4 of 70 of them, and 4; the bar was 0.5. They are a development set: heads were compared on these minutes and their alarms
   looked at as pictures, so others may tell another story. A long lie, told 30 s after a fall that nobody ended, is not counted. These minutes are dense: every few seconds somebody sits down, lies down, bends, kneels, or
-  goes out and comes back. What alarms: people close to the camera, cut by the picture's lower edge; going to bed quickly in infrared; a small child getting off a chair.
-- **Close to the camera, where the picture's lower edge cuts people, it sees 27 of 35 rendered falls (61–88 %) and alarms at 6 of 65 clips without one** and at none of 35 twins, of people and rooms never
+  goes out and comes back. What alarms: somebody close to the camera, cut by the picture's lower edge.
+- **Close to the camera, where the picture's lower edge cuts people, it sees 27 of 35 rendered falls (61–88 %) and alarms at 5 of 65 clips without one** and at none of 35 twins, of people and rooms never
   trained on: feet belong into the picture.
-- The policy waits for 6 of 8 ticks at or above 0.88: whoever goes down slowly may reach that late (of the 8 filmed falls of the room not trained on, two come 1.6 and 2.1 s after contact).
+- The policy waits for 6 of 8 ticks at or above 0.85: whoever goes down slowly may reach that late (of the 8 filmed falls of the room not trained on, three come 1.2 to 2.1 s after contact).
 - The temperature and the rest of the policy come from rendered validation clips as well, on which it
-  sees 104 of 109 falls and alarms at 2 of 353 others. Most of these clips share rooms and bodies with training ones.
-- **A third to a fifth of the climbs is missed**: 21 of 27 rendered test climbs are raised (and three in 44 clips without one), 57 of 87 on validation (and one in
-  375 others, none in 180 looks at filmed ones through other cameras). Of the 30 missed there, 10 begin before the clip: who stands on a chair from the first picture on is
+  sees 103 of 109 falls and alarms at 3 of 353 others. Most of these clips share rooms and bodies with training ones.
+- **A third of the climbs is missed**: 18 of 27 rendered test climbs are raised (and two in 44 clips without one), 56 of 87 on validation (and one in
+  375 others, none in 180 looks at filmed ones through other cameras). Of the 30 that 0.9.0 missed there, 10 begin before the clip: who stands on a chair from the first picture on is
   not known to have climbed it, for nothing here looks at chairs. It takes 20 of 24 ticks, so a climb is told at least 1.3 s after it is first recognised. No real child was ever tried.
 - What still alarms, among rendered validation clips: sitting down on the floor, somebody beside furniture.
-- The head learnt with three mistakes that the recipe makes no longer: a fifth of the simulated twins were called falls; where two people are in a rendered clip, labels
-  could go to the other one; and people cut by the edge of a wide or upright picture were shown as if whole. The encoder has seen photos of every place that stands behind windows and as a backdrop, also in held-out clips.
+- Until 0.9.0 the head learnt with three mistakes that the recipe makes no longer: a fifth of the simulated twins were called falls; where two people are in a rendered clip, labels
+  could go to the other one; and people cut by the edge of a wide or upright picture were shown as if whole. What it kept, it kept of that head. The encoder has seen photos of every place that stands behind windows and as a backdrop, also in held-out clips.
 - The recipe makes a bundle like this one, not the same: trainings stop by the clock, and this head was trained in several stages.
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that
   are slow slides, are the hard cases. A fall hidden behind furniture or outside the picture is not seen.
@@ -109,7 +111,7 @@ def main():
     policy = about["policy"]["fall"]
     text += (f"\nPolicy: {policy['k']} of {policy['n']} ticks at or above {policy['enter']}; temperature {about['temperature']}. Chosen on validation\n"
              f"clips ({json.dumps(choice.get('chosen_on', {}))}).\n\n")
-    text += "## Pose, and what INT8 costs\nAgainst the teacher (float MoveNet, mirrored average) on GMDCSA-24 frames that none of them learnt from. Found: box overlap\nabove 0.5. Apart: mean joint distance over the box diagonal.\n0.4.0's INT8 encoder finds 1.000 of the upright at 0.038 and 0.983 of the lying at 0.068: this one misses two upright people (of 167) more, and places the joints of the lying nearer.\n\n"
+    text += "## Pose, and what INT8 costs\nAgainst the teacher (float MoveNet, mirrored average) on GMDCSA-24 frames that none of them learnt from. Found: box overlap\nabove 0.5. Apart: mean joint distance over the box diagonal.\n0.4.0's INT8 encoder finds 1.000 of the upright at 0.038 and 0.983 of the lying at 0.068: this one misses two upright people (of 167) and a lying one (of 59) more, and places joints nearer.\n\n"
     text += "| encoder | upright found / apart | lying found / apart | ms, 1 thread | ms, 2 threads |\n|---|---|---|---|---|\n"
     for name, m in measured["encoders"].items():
         cell = " | ".join(f"{m[k][0]:.3f} of {int(m[k][2])} / {m[k][1]:.3f}" for k in ("upright", "lying"))

@@ -40,7 +40,7 @@ fn its_examples_hold() {
     let camera = &config.camera["living_room"];
     assert_eq!(*camera, CameraConfig { source: camera.source.clone(), ..CameraConfig::default() });
     assert_eq!(config.model.require, Some(Provider::Tensorrt));
-    assert_eq!(config.policy.fall_threshold, Some(0.88));
+    assert_eq!(config.policy.fall_threshold, Some(0.85));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn it_names_every_key() {
     let mut full = Config::default();
     full.camera.insert("living_room".into(), CameraConfig::default());
     full.model.require = Some(Provider::Tensorrt);
-    full.policy = PolicyConfig { fall_threshold: Some(0.88), climb_threshold: Some(0.7), ..full.policy };
+    full.policy = PolicyConfig { fall_threshold: Some(0.85), climb_threshold: Some(0.7), ..full.policy };
     full.mqtt.tls = Some(TlsConfig::default());
     let sample = uncommented(true).parse().expect("a table");
     let all = toml::Table::try_from(&full).expect("a table");
