@@ -58,8 +58,10 @@ def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PE
         onnx.save(merged, ready)
         graph = merged.graph
         nodes = [n for n in graph.node if n.op_type in kinds and n.name.startswith(prefixes)]
+        whole = {out: (1.0, 0) for n in graph.node if n.op_type == "Cast" for out in n.output}  # a picture's levels are kept as they come
+        read = {tensor: whole[tensor] for n in nodes for tensor in n.input if tensor in whole}
         scales = {tensor: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero, np.uint8)}]
-                  for tensor, (scale, zero) in (known(nodes) if known else {}).items()}
+                  for tensor, (scale, zero) in (read | (known(nodes) if known else {})).items()}
         quantize_static(
             str(ready), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=[n.name for n in nodes],
