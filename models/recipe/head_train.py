@@ -92,7 +92,6 @@ class Mixtures(IterableDataset):
         self.seed, self.drawn_from = seed, (motions, others, size)
 
     def __iter__(self):
-        torch.set_num_threads(1)
         info = get_worker_info()
         rng = np.random.default_rng(self.seed + ([info.id] if info else []))
         while True:
