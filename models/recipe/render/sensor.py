@@ -35,9 +35,10 @@ class Sensor:
         if self.colour_noise > 0:
             out = out + self.rng.standard_normal(out.shape, "f4") * self.colour_noise
         out = np.clip(out / 255, 0, 1) ** self.gamma
-        out = (out - 0.5) * self.contrast + 0.5
-        grey = out.mean(2, keepdims=True)
-        out = np.clip((grey + (out - grey) * self.saturation) * 255, 0, 255).astype("u1")
+        # Contrast about the middle and saturation about grey, both linear and neither moving grey: one matrix.
+        mix = 255 * self.contrast * (self.saturation * np.eye(3) + (1 - self.saturation) / 3)
+        out = cv2.transform(out, np.c_[mix, np.full(3, 127.5 * (1 - self.contrast))])
+        out = np.clip(out, 0, 255).astype("u1")
         if self.text:
             cv2.putText(out, self.text, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 2)
             cv2.putText(out, self.text, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (235, 235, 235), 1)
