@@ -1,6 +1,6 @@
 //! The recipe made the model's training data with a road of its own, in Python; here falld's road gives the same.
 //!
-//! `tests/data/golden/` are copies of what `models/recipe/golden.py` writes.
+//! `models/recipe/golden.py` writes `tests/data/golden/`.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 

@@ -1,4 +1,7 @@
-"""Writes `golden/`: small inputs of the daemon's road and what must come out, for the tests of both languages."""
+"""Step `golden`: small inputs of the daemon's road and what must come out of it, written where the Rust tests read them.
+
+    python golden.py
+"""
 
 import json
 from pathlib import Path
@@ -9,6 +12,8 @@ import config
 from frames import letterbox
 from stream import Cadence, Policy
 from tracker import BOX, Tracker
+
+FOLDER = Path(__file__).resolve().parents[2] / "tests/data/golden"
 
 
 def letterboxes(rng):
@@ -64,11 +69,17 @@ def policies(rng):
     return out
 
 
+PARTS = {"letterbox": letterboxes, "cadence": cadences, "tracker": followings, "policy": policies}
+
+
+def cases(name):
+    """The golden cases of one part of the road, always the same."""
+    return PARTS[name](np.random.default_rng(config.SEED))
+
+
 def main():
-    folder = Path(__file__).parent / "golden"
-    folder.mkdir(exist_ok=True)
-    for name, make in (("letterbox", letterboxes), ("cadence", cadences), ("tracker", followings), ("policy", policies)):
-        (folder / f"{name}.json").write_text(json.dumps(make(np.random.default_rng(config.SEED)), separators=(",", ":")) + "\n")
+    for name in PARTS:
+        (FOLDER / f"{name}.json").write_text(json.dumps(cases(name), separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

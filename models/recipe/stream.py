@@ -1,6 +1,6 @@
 """The daemon's road from frames to alerts, in Python: cadence, rings, head, policy.
 
-falld does the same in Rust; `golden/` holds what both must give. Numbers come from the bundle's manifest.
+falld does the same in Rust; `tests/data/golden/` holds what both must give. Numbers come from the bundle's manifest.
 """
 
 import json
