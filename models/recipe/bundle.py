@@ -25,13 +25,10 @@ from nets.blend import between
 from nets.even import even
 from nets.head import Head, Mirrored, restore
 from quantise import quantise
+from resume import sha256
 from stream import Bundle
 
 POLICY = {"fall": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "climb": {"enter": 0.8, "exit": 0.4, "k": 12, "n": 15}}
-
-
-def sha256(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def calibration(lab, count=160, seed=config.SEED):

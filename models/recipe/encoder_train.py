@@ -26,6 +26,7 @@ from nets import encoder, integer, movenet, norm
 from nets.even import even
 from nets.movenet import HEADS
 from pictures import Pictures
+from resume import origin, same_start
 
 WEIGHT = {"feature": 1.0, "centre": 60.0, "heat": 40.0, "size": 0.05, "offset": 0.1, "regress": 0.1, "kpt_offset": 0.1}
 SHOWN, HIDDEN = 0.8, 0.25  # heat of a known joint
@@ -145,9 +146,10 @@ class State:
         decay = [p for p in self.net.parameters() if p.requires_grad and p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.requires_grad and p.ndim <= 1]
         self.optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.005}, {"params": rest, "weight_decay": 0.0}], args.rate)
-        self.step, self.seconds, self.path = 0, 0.0, args.lab / args.out
+        self.step, self.seconds, self.path, self.origin = 0, 0.0, args.lab / args.out, origin(args.start)
         if self.path.exists():
             saved = torch.load(self.path, map_location=self.device, weights_only=True)
+            same_start(saved, args.start, self.path)
             self.net.load_state_dict(saved["net"])
             self.mean.load_state_dict(saved["mean"])
             self.optimiser.load_state_dict(saved["optimiser"])
@@ -155,7 +157,7 @@ class State:
 
     def save(self):
         saved = {"widths": self.net.widths, "net": self.net.state_dict(), "mean": self.mean.state_dict(), "optimiser": self.optimiser.state_dict(),
-                 "step": self.step, "seconds": self.seconds}
+                 "step": self.step, "seconds": self.seconds, "origin": self.origin}
         torch.save(saved, self.path.with_suffix(".tmp"))
         self.path.with_suffix(".tmp").rename(self.path)
 

@@ -2,7 +2,7 @@
 
     python features.py --bundle ../bundle --data DATA --lab LAB --renders RENDERS
 
-Writes `LAB/encoded/<name>.npz` (see `encoded.py`). Clips already there are kept: empty the folder for another encoder.
+Writes `LAB/encoded/<name>.npz` (see `encoded.py`). Clips already there are kept, and another encoder's are an error.
 Each clip is read at its own rate, so the head meets repeated ticks as the daemon does.
 """
 
@@ -19,6 +19,7 @@ import truth
 from frames import area, read
 from motions import FALL, FALLEN, IGNORE
 from other_cameras import CAMERAS
+from resume import said_by
 from stream import Bundle, encode_clip
 
 
@@ -94,9 +95,8 @@ def main():
     args.add_argument("--ordinary", type=Path, help="rendered minutes of ordinary life, for training; generated clips as well")
     args.add_argument("--strangers", type=Path, help="rendered clips of people whom the encoder was not trained on, for the head's training")
     args = args.parse_args()
-    out = args.lab / "encoded"
-    out.mkdir(parents=True, exist_ok=True)
-    bundle = Bundle(args.bundle)
+    out, bundle = args.lab / "encoded", Bundle(args.bundle)
+    said_by(out, bundle.manifest["encoder"]["sha256"])
     if args.renders:
         rendered(bundle, args.renders, out)
     if args.ordinary:

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 import config
 import export
-from bundle import finish, sha256
+from bundle import finish
 from quantise import QUANTISED, quantise
 from restore import MARK, restored
 

@@ -25,6 +25,7 @@ from encoded import Encoded
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
 from nets.blend import between
 from nets.head import Head, Mirrored, exported
+from resume import origin, same_start
 
 KEEP = 3.0  # what a nat of distance from the head at the start costs, in nats of the truth
 TOLD = ("o_", "s_")  # sources of which a head that keeps is told the truth
@@ -154,6 +155,7 @@ def main():
     path, step, seconds = args.lab / args.out, 0, 0.0
     if path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
+        same_start(saved, args.start, path)
         net.load_state_dict(saved["net"])
         mean.load_state_dict(saved["mean"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -175,7 +177,7 @@ def main():
         rest = {name: value for name, value in mean.state_dict().items() if name in first}
         ship = {**mean.state_dict(), **between(first, rest)} if args.start and not args.keep else mean.state_dict()
         torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "ship": ship, "optimiser": optimiser.state_dict(), "step": step,
-                    "seconds": seconds}, path.with_suffix(".tmp"))
+                    "seconds": seconds, "origin": origin(args.start)}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path)
 
     while (done := seconds / (60 * args.minutes)) < 1:

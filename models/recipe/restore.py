@@ -2,7 +2,7 @@
 
     python restore.py --bundle ../bundle --lab LAB
 
-Writes `LAB/restored.pt` (nothing if it is there). Weights are those of the INT8 file times their scales, so what comes
+Writes `LAB/restored.pt`; nothing if it is there and of this encoder. Weights are those of the INT8 file times their scales, so what comes
 back says what ships, but for the rounding of activations; it is not the float network that was quantised.
 """
 
@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from grow import V3
 from nets.mobilenet import made
+from resume import origin, same_start
 
 MARK = "_DequantizeLinear"  # after a weight's name, the name of the node that makes it a float again
 
@@ -49,10 +50,11 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args = args.parse_args()
     out = args.lab / "restored.pt"
+    shipped = args.bundle / "encoder.onnx"
     if out.exists():
-        raise SystemExit(f"{out} is there already: nothing was written. Move it away to restore the shipped one")
-    weights = restored(args.bundle / "encoder.onnx").state_dict()
-    torch.save({"widths": V3, "net": weights, "mean": weights}, out)
+        return same_start(torch.load(out, weights_only=True), shipped, out)
+    weights = restored(shipped).state_dict()
+    torch.save({"widths": V3, "net": weights, "mean": weights, "origin": origin(shipped)}, out)
 
 
 if __name__ == "__main__":

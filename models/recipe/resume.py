@@ -1,0 +1,30 @@
+"""What was made from one file is not taken for made from another: a training that was cut goes on only from its own start, and a
+folder holds what one encoder said.
+"""
+
+import hashlib
+from pathlib import Path
+
+
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def origin(start):
+    """The hash of the file that a training starts from, or "" if it starts from nothing."""
+    return sha256(start) if start else ""
+
+
+def same_start(saved, start, path):
+    """Ends the program if the training `saved` at `path` began with other weights than `start`: it would not go on from them."""
+    if saved.get("origin") != origin(start):
+        raise SystemExit(f"{path} holds a training that did not begin with {start or 'nothing'}: move it away, or name another --out")
+
+
+def said_by(folder, encoder):
+    """Makes the folder for what the encoder of this hash says of clips; ends the program if another's words are there."""
+    folder, mark = Path(folder), Path(folder) / "encoder.sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("*.npz")) and (not mark.exists() or mark.read_text().strip() != encoder):
+        raise SystemExit(f"{folder} holds what another encoder said of clips: move it away, and the clips are asked about anew")
+    mark.write_text(encoder + "\n")

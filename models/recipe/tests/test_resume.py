@@ -1,0 +1,30 @@
+"""What was begun from one file does not go on as if from another."""
+
+import pytest
+
+import resume
+
+
+def test_a_training_goes_on_only_from_its_own_start(tmp_path):
+    start, other, state = (tmp_path / name for name in ("head.onnx", "newer.onnx", "told.pt"))
+    start.write_bytes(b"one"), other.write_bytes(b"two")
+    saved = {"origin": resume.origin(start)}
+    resume.same_start(saved, start, state)
+    for wrong in (other, None):
+        with pytest.raises(SystemExit, match="told.pt holds a training that did not begin with"):
+            resume.same_start(saved, wrong, state)
+
+
+def test_a_folder_holds_what_one_encoder_said(tmp_path):
+    folder = tmp_path / "encoded"
+    resume.said_by(folder, "a" * 64)
+    (folder / "clip.npz").touch()
+    resume.said_by(folder, "a" * 64)
+    with pytest.raises(SystemExit, match="another encoder"):
+        resume.said_by(folder, "b" * 64)
+
+
+def test_words_of_an_unknown_encoder_are_not_taken(tmp_path):
+    (tmp_path / "clip.npz").touch()
+    with pytest.raises(SystemExit, match="another encoder"):
+        resume.said_by(tmp_path, "a" * 64)
