@@ -3,7 +3,7 @@
     python bundle.py --lab LAB --out ../bundle
 
 Reads `LAB/encoder_grown.pt`, `LAB/head.pt` (or what `--encoder` and `--head` name) and `LAB/choice.json` (temperature, policy,
-calibration method, scores); the last two may be missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
+calibration method); the last two may be missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -59,25 +60,32 @@ def tensors(kind, batch):
     return {side: [dict(zip(keys, row, strict=True)) for row in rows] for side, rows in zip(("inputs", "outputs"), table, strict=True)}
 
 
-def manifest(folder, choice, data):
+def commit():
+    """The commit of this recipe, "-dirty" behind it where files differ from it; "unknown" where there is no git."""
+    try:
+        return subprocess.run(["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def manifest(folder, choice, data, version):
     parts = {}
     for kind, batch, precision in (("encoder", "batch", "int8"), ("head", "rows", "fp32")):
         file = f"{kind}.onnx"
         parts[kind] = {"file": file, "sha256": sha256(folder / file), "opset": config.OPSET, "precision": precision, **tensors(kind, batch)}
     parts["head"]["scene_row"] = choice.get("scene_row", False)
     return {
-        "schema": 1, "name": "falld-pose", "version": choice.get("version", "0.1.0"), "classes": list(config.CLASSES),
+        "schema": 1, "name": "falld-pose", "version": version, "classes": list(config.CLASSES),
         "frame": {"width": config.WIDTH, "height": config.HEIGHT, "channels": "rgb", "fit": "letterbox", "pad": config.PAD},
         "clip": {"ticks": config.TICKS, "rate_hz": config.RATE, "min_ticks": config.MIN_TICKS, "hold_ticks": config.HOLD_TICKS},
         "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0},
         "tracker": config.TRACKER, **parts,
         "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY),
         "probe": {},
-        "provenance": {"commit": "unreleased", "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data,
-                       "scores": choice.get("scores", {})}}
+        "provenance": {"commit": commit(), "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data, "scores": {}}}
 
 
-def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=None, head="head.pt"):
+def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt", start=None, head="head.pt"):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
     encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
     torch.manual_seed(config.SEED)
@@ -99,9 +107,8 @@ def build(lab, out, data, keep_encoder=False, trained="encoder_grown.pt", start=
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
         export.head(Mirrored(Head()), new / "head.onnx")
-    card = lab / "CARD.md"
-    (new / "CARD.md").write_text(card.read_text() if card.exists() else "# falld-pose: not measured yet\n")
-    return finish(new, manifest(new, choice, data), out)
+    (new / "CARD.md").write_text("# falld-pose: not measured yet\n\n`make -C models/recipe evaluate card` measures it and writes this page.\n")
+    return finish(new, manifest(new, choice, data, version), out)
 
 
 def finish(new, about, out):
@@ -135,12 +142,13 @@ def main():
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "bundle")
+    args.add_argument("--version", default="0.0.0", help="the bundle's own, as its manifest and falld name it")
     args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
     args.add_argument("--encoder", default="encoder_grown.pt", help="weights in LAB")
     args.add_argument("--head", default="head.pt", help="weights in LAB")
     args.add_argument("--start", help="weights in LAB that the encoder was trained on from; what ships lies half way")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data), args.keep_encoder, args.encoder, args.start, args.head)
+    about = build(args.lab, args.out, fingerprints(args.data), args.version, args.keep_encoder, args.encoder, args.start, args.head)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 

@@ -79,7 +79,7 @@ def main():
         "ShuffleNetV2 1.0x, untrained": (lambda: join(settle(backbones.ShuffleNet(), pictures), trial.teacher, pictures), PUBLISHED),
         "pruned MoveNet": (lambda: encoder.load(args.lab / "slim.pt"), OURS),
         "MobileNetV3 grown from it": (lambda: grow(encoder.load(args.lab / "slim.pt"), V3, pictures), OURS),
-        "as ships": (lambda: encoder.load(args.lab / "encoder_grown.pt"), None)}
+        "after the long training": (lambda: encoder.load(args.lab / "encoder_grown.pt"), None)}
     done = [trial.row(name, make, rate) for name, (make, rate) in rows.items()]
     write(trial, "encoder_candidates", done)
 

@@ -1,6 +1,6 @@
 """Step `evaluate`: events of a bundle on real clips, their twins, and held-out rendered clips.
 
-    python evaluate.py --bundle ../bundle --data DATA --lab LAB [--renders RENDERS] [--json out.json]
+    python evaluate.py --bundle ../bundle --data DATA --lab LAB [--renders RENDERS --split test --source rendered] [--json out.json]
 
 What is scored is what ships: the ONNX files through the recipe's copy of the daemon's road. A fall counts as seen if an
 alert is raised between 0.3 s before the onset and 4 s after contact; every other alert is a false one. A twin is the
@@ -108,9 +108,14 @@ def summary(results):
     return {"clips": len(results), "falls": len(falls), "seen": seen, "recall_95": [round(x, 3) for x in wilson(seen, len(falls))],
             "delay_median_s": round(float(np.median(delays)), 2) if delays else None,
             "delay_p90_s": round(float(np.quantile(delays, 0.9)), 2) if delays else None,
-            "false": false, "clips_alarmed": sum(r["false"] > 0 for r in results), "hours": round(hours, 4),
+            "false": false, "clips_alarmed": sum(r["false"] > 0 for r in results), "hours": round(hours, 6),
             "false_per_hour_upper_95": round(poisson_upper(false) / hours, 1) if hours else None,
             "climb_alerts": sum(r["climb_alerts"] for r in results)}
+
+
+def record(path, bundle, found, **more):
+    """Writes what was counted, {name: `summary`}, with the networks that it was counted of, for `card.py`."""
+    path.write_text(json.dumps({**{part: bundle.manifest[part]["sha256"] for part in ("encoder", "head")}, "summary": found, **more}, indent=1))
 
 
 def rater(manifest, logits, keep_rows):
@@ -150,12 +155,17 @@ def shows(about):
     return "falls" if known(about) else "climbs" if any(row[0] == "climb" for row in about["labels"]) else "everyday"
 
 
+def of_split(about, split):
+    """Whether a rendered clip is of `truth.part` `split`, or, "unseen", one of "valid" whose people, rooms and looks no training clip shows."""
+    return about["split"] == "valid" if split == "unseen" else truth.part(about) == split
+
+
 def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False, limit=None):
-    """Held-out rendered clips -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: what `rater` says}."""
+    """Rendered clips of a split (see `of_split`) -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: what `rater` says}."""
     rate = rater(manifest, logits, keep_rows)
     out = {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
     about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("*.json"))]
-    for path, a in tqdm([x for x in about if truth.part(x[1]) == split][:limit], split):
+    for path, a in tqdm([x for x in about if of_split(x[1], split)][:limit], split):
         video, key = path.with_suffix(".mp4"), f"{a['scenario']}/{path.stem}"
         fall = known(a)
         out[shows(a)][key] = rate(encodings.of(video), fall)
@@ -170,7 +180,8 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--renders", type=Path)
-    args.add_argument("--split", default="test")
+    args.add_argument("--split", default=["test"], choices=("valid", "unseen", "test"), nargs="+")
+    args.add_argument("--source", default="rendered", help="what the card calls these clips")
     args.add_argument("--limit", type=int, help="at most so many rendered clips")
     args.add_argument("--json", type=Path)
     args = args.parse_args()
@@ -180,7 +191,8 @@ def main():
              for source, subjects in (("real, room not trained on:", ("s2", "s3")), ("real, trained on:", ("s1",)))}
     filmed = {kind: {clip: r for part in parts.values() for clip, r in part[kind].items()} for kind in ("falls", "twins", "everyday")}
     if args.renders:
-        parts["rendered"] = rendered(bundle.manifest, bundle.logits, encodings, args.renders, args.split, limit=args.limit)
+        shown = [rendered(bundle.manifest, bundle.logits, encodings, args.renders, split, limit=args.limit) for split in args.split]
+        parts[args.source] = {kind: {name: r for split in shown for name, r in split[kind].items()} for kind in shown[0]}
     report = {}
     for source, kinds in parts.items():
         for kind, results in kinds.items():
@@ -190,7 +202,7 @@ def main():
         print(f"  {name:18} {'seen' if r.get('seen') else 'MISSED' if 'seen' in r else ''} "
               f"{'' if r.get('delay') is None else format(r['delay'], '+.2f')} false {r['false']} climb {r['climb_alerts']} peak {r['peak']:.2f}")
     if args.json:
-        args.json.write_text(json.dumps({"summary": report, "clips": parts}, indent=1))
+        record(args.json, bundle, report, clips=parts)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import truth
-from evaluate import Encodings, judge, poisson_upper, summary
+from evaluate import Encodings, judge, poisson_upper, record, summary
 from stream import Bundle
 
 
@@ -52,7 +52,7 @@ def main():
         raise SystemExit(f"{args.ordinary} holds no clips: run `make ordinary` first")
     found = totals(results)
     found["alarmed"] = {name: {"falls_at": r["false_at"], "climbs": r["climb_alerts"]} for name, r in results.items() if r["false"] or r["climb_alerts"]}
-    (args.lab / "hours.json").write_text(json.dumps(found, indent=1))
+    record(args.lab / "hours.json", bundle, {"ordinary life": found})
     print(json.dumps(found, indent=1))
 
 

@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 import config
 from pose_check import reference, report
+from resume import sha256
 
 
 def session(path, threads):
@@ -60,7 +61,8 @@ def main():
                 "mask": np.ones((rows, config.TICKS, 2), np.float32)}
         out["head_ms"] += milliseconds([head], feed)
     out["note"] = f"ONNX Runtime {ort.__version__}, {platform.machine()}, two busy cores: the least of 60 runs in turns."
-    (args.lab / "measured.json").write_text(json.dumps(out, indent=1))
+    hashes = {part: sha256(args.bundle / f"{part}.onnx") for part in ("encoder", "head")}
+    (args.lab / "measured.json").write_text(json.dumps({**hashes, **out}, indent=1))
     print(json.dumps(out))
 
 

@@ -31,7 +31,8 @@ Wilson for shares, the upper Poisson bound for rates.
 Read with care: the policy was **chosen on the rendered `valid` clips, among those that make no mistake in the filmed room not trained
 on, and on that room through other cameras**, whose clips were also looked at while heads and the tracker's rules were compared; the real falls are acted
 by young adults. Clips of one scene (a fall and its twin) are not
-independent, so the intervals are too narrow if anything.
+independent, so the intervals are too narrow if anything. About three of four rendered `valid` clips show people and rooms that training clips
+show, most of them the scene of one; the `test` clips share nothing with training.
 
 Filmed clips: GMDCSA-24 (2024 Ekram Alam, MIT licence); of them only what the encoder found is drawn. Rendered clips: our own.
 """

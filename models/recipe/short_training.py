@@ -1,7 +1,7 @@
 """A short training that is the same for every encoder: the same batches in the same order, no part frozen.
 
 The teacher looks at the batches once; what it said is kept on disk, so that ten encoders do not pay for it ten times. An
-encoder's own processor time is counted. Pictures are those of `encoder_train.py`, and so are the losses. Statistics of the
+encoder's own processor time is counted. Pictures and losses are those of `encoder_train.py`, but for rendered pictures the teacher is asked as well. Statistics of the
 normalisation are those of the start: over a hundred small batches running ones lag behind the weights.
 """
 

@@ -57,5 +57,6 @@ def read(path, steady=False):
 
 def part(about):
     """train, valid or test. Of the rendered training clips every fourth goes to validation: few are rendered, and the head
-    learns from skeletons in the first place."""
+    learns from skeletons in the first place. Their people and rooms train too, and so may their twins, which are the next seeds: valid
+    clips that show nobody and nothing of training are those whose spec says "valid" (`evaluate.py --split unseen`)."""
     return "valid" if about["split"] == "train" and about["seed"] % 4 == 0 else about["split"]

@@ -1,0 +1,55 @@
+"""The card says what was measured of these very networks, and calls the rest not measured."""
+
+import json
+from pathlib import Path
+
+import card
+from evaluate import summary
+
+BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
+MEGABYTES = {"encoder": 4.0, "head": 1.0}
+
+
+def manifest(**provenance):
+    about = json.loads((BUNDLE / "manifest.json").read_text())
+    return {**about, "provenance": {"scores": {}, **provenance}}
+
+
+def row(clips, **more):
+    """`summary` of so many clips of a minute each, in which nothing was alarmed."""
+    return summary([{"seconds": 60.0, "false": 0, "climb_alerts": 0, **more}] * clips)
+
+
+def test_the_card_that_ships_is_written_from_its_manifest():
+    about = json.loads((BUNDLE / "manifest.json").read_text())
+    megabytes = {part: (BUNDLE / about[part]["file"]).stat().st_size / 1e6 for part in ("encoder", "head")}
+    assert card.card(about, megabytes) == (BUNDLE / "CARD.md").read_text()
+
+
+def test_what_was_not_measured_is_called_so():
+    text = card.card(manifest(), MEGABYTES)
+    assert "**Ordinary life**, rendered, of people and rooms never trained on: not measured." in text
+    assert "where the picture's lower edge cuts people: not measured" in text
+    assert "\nNot measured.\n" in text, "joints and latency"
+
+
+def test_counts_of_other_networks_are_not_taken(tmp_path):
+    about = manifest()
+    mine = {part: about[part]["sha256"] for part in ("encoder", "head")}
+    (tmp_path / "hours.json").write_text(json.dumps({**mine, "summary": {"ordinary life": {}}}))
+    assert "summary" in card.measured(tmp_path, about, "hours.json")
+    (tmp_path / "hours.json").write_text(json.dumps({**mine, "head": "another", "summary": {"ordinary life": {}}}))
+    assert card.measured(tmp_path, about, "hours.json") == {}
+    assert card.measured(tmp_path, about, "near.json") == {}
+
+
+def test_another_network_has_another_past():
+    about = manifest()
+    assert "It grew from" in card.lineage("head", about["head"]["sha256"])
+    assert card.lineage("head", "0" * 64) == ""
+
+
+def test_a_sentence_of_events_counts_clips():
+    scores = {"close by: falls": row(4, seen=True, delay=0.1), "close by: everyday": row(9), "close by: twins": row(4)}
+    assert card.events(scores, "close by:") == "4 of 4 (51–100 %) falls are seen and 0 of 9 everyday, 0 of 4 twins alarmed"
+    assert "in 2.0 hours (120 clips" in card.ordinary(row(120))
