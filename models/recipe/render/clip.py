@@ -190,7 +190,7 @@ class Figure:
         blend = mixed[:, :9].reshape(-1, 3, 3)
         self.rows[:, :3] = (blend @ self.outfit.verts[..., None])[..., 0] + mixed[:, 9:]
         self.rows[:, 3:6] = (blend @ self.outfit.normals[..., None])[..., 0]
-        self.mesh.buffer.write(self.rows.tobytes())
+        self.mesh.write(self.rows)
 
 
 def contact_sheet(pictures: dict[int, np.ndarray], truth: dict, path: Path, count: int = 12) -> None:

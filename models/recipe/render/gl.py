@@ -58,14 +58,33 @@ def _aimed(eye, aim) -> np.ndarray:
     return looking(eye, np.stack([right, np.cross(forward, right), forward]))
 
 
+def _extent(view: np.ndarray, bodies: list["_Mesh"]) -> tuple:
+    """The box x0, y0, x1, y1 around all bodies in the picture of `view`, 0 to 1 along each side; all of the picture and
+    more if somebody reaches behind the eye, nothing if nobody is there."""
+    low, high = np.full(2, np.inf), np.full(2, -np.inf)
+    for body in bodies:
+        x, y, _, w = view[:, :3] @ body.points.T + view[:, 3:]
+        if w.min() < 0.01:
+            return (-99.0, -99.0, 99.0, 99.0)
+        at = np.stack([x, y]) / w * 0.5 + 0.5
+        low, high = np.minimum(low, at.min(1)), np.maximum(high, at.max(1))
+    return tuple(float(v) for v in np.clip([*low, *high], -99, 99))
+
+
 class _Mesh:
     def __init__(self, gl: "Renderer", vertices: np.ndarray, faces: np.ndarray | None, dynamic: bool):
         context = gl.context
         self.buffer = context.buffer(vertices.astype("f4").tobytes(), dynamic=dynamic)
+        self.points = vertices[:, :3]
         self.index = None if faces is None else context.buffer(faces.astype("i4").tobytes())
         program = gl.body if dynamic else gl.room
         self.surface = context.vertex_array(program, [(self.buffer, _FORMAT, *_NAMES)], self.index)
         self.depth = context.vertex_array(gl.depth, [(self.buffer, "3f 10x4", "pos")], self.index)
+
+    def write(self, vertices: np.ndarray) -> None:
+        """Takes the vertices f32 [N,13] in the place of those before, as many."""
+        self.buffer.write(vertices.tobytes())
+        self.points = vertices[:, :3]
 
     def release(self) -> None:
         for thing in (self.surface, self.depth, self.buffer, self.index):
@@ -87,6 +106,8 @@ class _Targets:
         self.to_hard = context.framebuffer([self.hard], self.depth_b)
         self.to_still = context.framebuffer([self.still])
         self.to_moving = context.framebuffer([self.moving], self.depth_b)
+        self.dim = context.texture(size, 1, dtype="f4")
+        self.to_dim = context.framebuffer([self.dim])
         many = lambda: context.framebuffer(
             [context.renderbuffer(size, 4, samples=4, dtype="f2")], context.depth_renderbuffer(size, samples=4)
         )
@@ -108,9 +129,11 @@ class Renderer:
         self.body = c.program(vertex_shader=shaders.BODY_VERTEX, fragment_shader=shaders.BODY_FRAGMENT)
         self.depth = c.program(vertex_shader=shaders.DEPTH_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
         self.compose = c.program(vertex_shader=shaders.SCREEN_VERTEX, fragment_shader=shaders.STILL_FRAGMENT)
+        self.occlude = c.program(vertex_shader=shaders.SCREEN_VERTEX, fragment_shader=shaders.OCCLUSION_FRAGMENT)
         self.finish = c.program(vertex_shader=shaders.SCREEN_VERTEX, fragment_shader=shaders.FINISH_FRAGMENT)
         corners = c.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], "f4").tobytes())
         self.compose_quad = c.vertex_array(self.compose, [(corners, "2f", "corner")])
+        self.occlude_quad = c.vertex_array(self.occlude, [(corners, "2f", "corner")])
         self.finish_quad = c.vertex_array(self.finish, [(corners, "2f", "corner")])
         self.room_shadow_map, self.room_shadow = self._shadow_target(768)
         self.shadow_map, self.shadow = self._shadow_target(512)
@@ -160,6 +183,11 @@ class Renderer:
             c.copy_framebuffer(target, t.draw)
         self._depth_only(t.clean, self.view, room)
         self._depth_only(t.tags_clean, self.view, room)
+        c.copy_framebuffer(t.to_moving, t.clean)
+        t.to_dim.use()
+        c.disable(moderngl.DEPTH_TEST)
+        self._screen(self.occlude, dict(depth=t.depth_b), dict(range=(NEAR, FAR), size=size, bend=camera.k1))
+        self.occlude_quad.render(moderngl.TRIANGLE_STRIP)
 
     def _uniforms(self) -> None:
         light = self.light
@@ -215,11 +243,7 @@ class Renderer:
             self._depth_only(self.shadow, self.lamp_view, body, clear=False)
         c.disable(moderngl.DEPTH_TEST)
         t.to_still.use()
-        for slot, (name, texture) in enumerate(
-            (("soft", t.soft), ("hard", t.hard), ("depth", t.depth_a), ("shadow", self.shadow_map))
-        ):
-            texture.use(slot)
-            self.compose[name].value = slot
+        self._screen(self.compose, dict(soft=t.soft, hard=t.hard, depth=t.depth_a, shadow=self.shadow_map), {})
         self.compose_quad.render(moderngl.TRIANGLE_STRIP)
         c.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         c.copy_framebuffer(t.draw, t.clean)
@@ -230,21 +254,31 @@ class Renderer:
         c.copy_framebuffer(t.to_moving, t.draw)
         c.disable(moderngl.DEPTH_TEST)
         t.out.use()
-        for slot, (name, texture) in enumerate((("still", t.still), ("moving", t.moving), ("depth", t.depth_b))):
-            texture.use(slot)
-            self.finish[name].value = slot
-        for name, value in dict(
-            range=(NEAR, FAR),
-            size=(camera.width, camera.height),
-            bend=camera.k1,
-            infrared=float(light.infrared),
-            vignette=light.vignette,
-            occlusion=light.occlusion,
-        ).items():
-            self.finish[name].value = value
+        self._screen(
+            self.finish,
+            dict(still=t.still, moving=t.moving, depth=t.depth_b, dim=t.dim),
+            dict(
+                range=(NEAR, FAR),
+                size=(camera.width, camera.height),
+                bend=camera.k1,
+                bodies=_extent(self.view, bodies),
+                infrared=float(light.infrared),
+                vignette=light.vignette,
+                occlusion=light.occlusion,
+            ),
+        )
         self.finish_quad.render(moderngl.TRIANGLE_STRIP)
         raw = t.out.read(components=3, alignment=1)
         return np.frombuffer(raw, np.uint8).reshape(camera.height, camera.width, 3)[::-1]
+
+    @staticmethod
+    def _screen(program, textures: dict, values: dict) -> None:
+        """Gives a screen pass what it looks up and reckons with."""
+        for slot, (name, texture) in enumerate(textures.items()):
+            texture.use(slot)
+            program[name].value = slot
+        for name, value in values.items():
+            program[name].value = value
 
     def masks(self, bodies: list[_Mesh]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """At half size and before the lens: who is seen where [h,w] (0 nobody, k the k-th body), the depth in metres
