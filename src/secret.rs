@@ -18,8 +18,9 @@ pub fn masked(text: &str) -> String {
 fn without_logins(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    while let Some(at) = text[done..].find("://").map(|at| done + at) {
-        let start = at + "://".len();
+    while let Some(at) = text[done..].find(":/").map(|at| done + at) {
+        // A slash too few is a slip, and the message about it repeats the address.
+        let start = at + if text[at..].starts_with("://") { "://".len() } else { ":/".len() };
         let word = &text[start..];
         let word = &word[..rest_of_word(word, &text[..at], true)];
         // A colon in the path begins no password. Digits between the two may begin one, so they are no port for sure.
@@ -137,6 +138,7 @@ mod tests {
             // In the address.
             ("rtsp://anna:s3cret@cam:554/live", "rtsp://anna:***@cam:554/live"),
             ("rtsp://anna:s3@cret@cam/live", "rtsp://anna:***@cam/live"),
+            ("rtsp:/anna:s3cret@cam/live", "rtsp:/anna:***@cam/live"),
             ("rtsp://anna:s3/cr/et@cam/live", "rtsp://anna:***@cam/live"),
             ("rtsp://anna:s3@cr/et@cam/live", "rtsp://anna:***@cam/live"),
             ("rtsp://anna:s3 cret@cam/live", "rtsp://anna:***@cam/live"),
