@@ -174,13 +174,19 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
     rows
 }
 
-/// Gives an undelivered event another number.
-pub(crate) fn renumber(connection: &Connection, row: &Row, to: u64) -> Result<()> {
+/// Gives undelivered events the numbers after `last`, in their order: all or none. A transaction for each would fill the
+/// log of a disk that has just got a little room.
+pub(crate) fn renumber(connection: &Connection, rows: &mut [Row], last: u64) -> Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute("DELETE FROM outbox WHERE seq = ?1", [signed(row.seq)])?;
-    transaction.execute("UPDATE events SET seq = ?2 WHERE seq = ?1", [signed(row.seq), signed(to)])?;
-    transaction.execute("INSERT INTO outbox (seq, camera) VALUES (?1, ?2)", params![signed(to), row.camera])?;
-    skip_to(&transaction, to)?;
+    for (row, to) in rows.iter_mut().zip(last + 1..) {
+        transaction.execute("DELETE FROM outbox WHERE seq = ?1", [signed(row.seq)])?;
+        transaction.execute("UPDATE events SET seq = ?2 WHERE seq = ?1", [signed(row.seq), signed(to)])?;
+        transaction.execute("INSERT INTO outbox (seq, camera) VALUES (?1, ?2)", params![signed(to), row.camera])?;
+        row.seq = to;
+    }
+    if let Some(row) = rows.last() {
+        skip_to(&transaction, row.seq)?;
+    }
     transaction.commit()
 }
 

@@ -206,23 +206,21 @@ impl Worker {
             Ok(opened) => opened,
             Err(error) => return self.refused(&error),
         };
-        let mut writer = self.shared.writer();
-        writer.last_seq = writer.last_seq.max(last_seq);
-        self.shared.depth(depth);
+        let shared = self.shared.clone();
+        let mut writer = shared.writer();
         // Whoever published from memory meanwhile would take smaller numbers for old ones.
-        for mut row in database::salvage(&events) {
-            let seq = writer.last_seq + 1;
-            if let Err(error) = database::renumber(&events, &row, seq) {
-                tracing::error!(seq = row.seq, %error, "an event of an earlier run waits for the next start");
-                continue;
-            }
-            (writer.last_seq, row.seq) = (seq, seq);
-            self.tell(Notice::Stored(Arc::new(row)));
+        let mut rows = database::salvage(&events);
+        let last_seq = writer.last_seq.max(last_seq);
+        if let Err(error) = database::renumber(&events, &mut rows, last_seq) {
+            return self.refused(&StoreError::sqlite(&shared.path, &error));
         }
+        writer.last_seq = rows.last().map_or(last_seq, |row| row.seq);
+        shared.depth(depth);
+        rows.into_iter().for_each(|row| self.tell(Notice::Stored(Arc::new(row))));
         writer.file = Some(OpenFile { connection: events, _lock: lock });
         self.connection = Some(receipts);
         // The jump of the numbers must be in the file itself, where a start on a full disk looks for it.
-        self.shared.commits.store(CHECKPOINT_AFTER, Ordering::Relaxed);
+        shared.commits.store(CHECKPOINT_AFTER, Ordering::Relaxed);
     }
 
     /// A full or read-only disk was told when it began. Anything else is somebody's to mend, and is told once.
