@@ -12,6 +12,7 @@ use falld::config::StoreConfig;
 use falld::frame::Clock;
 use falld::metrics::Metrics;
 use falld::store::{Context, Store};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use support::broker::{Mosquitto, OPEN};
@@ -175,4 +176,46 @@ async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
         falld.stop().await;
     }
     assert_eq!(in_store(&store.path), (44, 0), "all of it is in the history");
+}
+
+/// Noise over an index page that salvaging does not need.
+fn damage(path: &Path) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_by_acknowledgement'";
+    let page: i64 = file.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(file);
+    let bytes = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    bytes.write_all_at(&[0xa5; 4096], (page.unsigned_abs() - 1) * 4096).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_on_a_disk_without_room_for_its_successor_loses_nothing() {
+    /// Room to read the damaged file, whose shared memory takes 32 KiB, and not to write another.
+    const ROOM: u64 = 40 << 10;
+    let _alone = ALONE.lock().await;
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: no right to mount a tmpfs here");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let store = store_in(disk.0.path());
+    let ids = unheard(&store, 40);
+    damage(&store.path);
+    let ballast = disk.0.path().join("ballast");
+    fill(&ballast);
+    let filled = std::fs::metadata(&ballast).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&ballast).unwrap().set_len(filled - ROOM).unwrap();
+
+    let falld = Falld::start(&store, broker_at(mosquitto.port));
+    assert_eq!(falld.metrics.store_degraded.get(), 1);
+    std::fs::remove_file(&ballast).unwrap();
+    until("the store has its new file", || falld.metrics.store_degraded.get() == 0).await;
+    assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids), "what was salvaged arrives");
+    assert!(falld.fall("bed").1.seq > 40, "numbers grow");
+    falld.delivered().await;
+    falld.stop().await;
+    assert_eq!(in_store(&store.path), (41, 0));
 }

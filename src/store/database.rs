@@ -75,11 +75,15 @@ pub(crate) fn version(connection: &Connection) -> Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Makes the tables of an empty file.
-pub(crate) fn create(connection: &mut Connection) -> Result<()> {
+/// Makes the tables of an empty file, whose numbers go on after `last` and whose outbox holds `rows`: all or nothing.
+pub(crate) fn create(connection: &mut Connection, last: u64, rows: &[Row]) -> Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    skip_to(&transaction, last)?;
+    for row in rows {
+        insert(&transaction, row, None, "")?;
+    }
     transaction.commit()
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn last_seq(connection: &Connection) -> Result<u64> {
 }
 
 /// Makes the next event's number greater than `seq`.
-pub(crate) fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
+fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", [])?;
     connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)", [signed(seq)])?;
     Ok(())

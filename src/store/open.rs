@@ -13,6 +13,9 @@ use std::time::SystemTime;
 /// How far numbers jump where the last one is not known for sure.
 const LEAP: u64 = 1_000_000;
 
+/// What the successor of a damaged file is called until it takes its place.
+const NEW: &str = ".new";
+
 /// An opened store: one connection for events, one for receipts, and the lock that keeps a second falld out.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -30,6 +33,10 @@ pub(crate) fn open(path: &Path) -> Result<Opened, StoreError> {
     let folder = folder(path);
     std::fs::create_dir_all(&folder).map_err(|error| StoreError::folder(path, &error))?;
     let lock = lock(path)?;
+    // The power failed between the two renames of a replacement: its new file is whole, and all there is.
+    if !path.exists() && suffixed(path, NEW).exists() {
+        install(path, unix_s()).map_err(|error| StoreError::folder(path, &error))?;
+    }
     let events = match connect(path, Sync::Full) {
         Ok(events) => events,
         Err(Trouble::Damaged(error)) => replace(path, &error)?,
@@ -99,43 +106,60 @@ fn connect(path: &Path, sync: Sync) -> Result<Connection, Trouble> {
         return Err(Trouble::Damaged(health));
     }
     if version == 0 {
-        database::create(&mut connection).map_err(fault)?;
+        database::create(&mut connection, 0, &[]).map_err(fault)?;
     }
     // Proves that the file can be written, at start and not at the first fall.
     database::writable(&connection).map_err(fault)?;
     Ok(connection)
 }
 
+/// What was salvaged is in the new file before the damaged one is touched: a disk that fills up or fails meanwhile loses
+/// nothing of it, and the next try begins where this one did.
 fn replace(path: &Path, error: &str) -> Result<Connection, StoreError> {
     let (rows, last) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map(|old| (database::salvage(&old), database::last_seq(&old).ok()))
         .unwrap_or_default();
-    let now = unix_us(SystemTime::now()).unsigned_abs() / 1_000_000;
+    let now = unix_s();
+    // Seconds since 1970 are above every number a device can have reached by counting: numbers keep growing.
+    let last = last.filter(|&last| last > 0).unwrap_or(now).max(rows.iter().map(|row| row.seq).max().unwrap_or(0));
+    build(&suffixed(path, NEW), last, &rows).map_err(|error| StoreError::sqlite(path, &error))?;
+    let aside = install(path, now).map_err(|error| StoreError::folder(path, &error))?;
+    tracing::error!(
+        store = %path.display(), moved_to = %aside.display(), salvaged = rows.len(), error,
+        "the store was damaged: moved aside and begun anew; events that were not delivered may be missing"
+    );
+    match connect(path, Sync::Full) {
+        Ok(connection) => Ok(connection),
+        Err(Trouble::Damaged(error)) => Err(StoreError::Damaged { path: path.into(), error }),
+        Err(Trouble::Refused(error)) => Err(error),
+    }
+}
+
+fn build(new: &Path, last: u64, rows: &[Row]) -> rusqlite::Result<()> {
+    for end in ["", "-journal"] {
+        // Left by a try that was cut off. What cannot be removed is in SQLite's way too, and SQLite says so.
+        let _absent = std::fs::remove_file(suffixed(new, end));
+    }
+    let mut connection = Connection::open(new)?;
+    database::create(&mut connection, last, rows)?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Moves the file aside, if it is still there, and its successor into its place. The old log goes before the new file
+/// comes, which would be read with it. Gives the name of what was moved aside.
+fn install(path: &Path, now: u64) -> std::io::Result<PathBuf> {
     let aside = suffixed(path, &format!(".corrupt-{now}"));
+    let folder = folder(path);
+    sync_folder(&folder)?;
     for end in ["", "-wal", "-shm"] {
         let from = suffixed(path, end);
         if from.exists() {
-            std::fs::rename(&from, suffixed(&aside, end)).map_err(|error| StoreError::folder(path, &error))?;
+            std::fs::rename(&from, suffixed(&aside, end))?;
         }
     }
-    let salvaged: Vec<&Row> = rows.iter().collect();
-    tracing::error!(
-        store = %path.display(), moved_to = %aside.display(), salvaged = salvaged.len(), error,
-        "the store was damaged: moved aside and begun anew; events that were not delivered may be missing"
-    );
-    let connection = match connect(path, Sync::Full) {
-        Ok(connection) => connection,
-        Err(Trouble::Damaged(error)) => return Err(StoreError::Damaged { path: path.into(), error }),
-        Err(Trouble::Refused(error)) => return Err(error),
-    };
-    let fault = |error| StoreError::sqlite(path, &error);
-    // Seconds since 1970 are above every number a device can have reached by counting: numbers keep growing.
-    let floor = last.filter(|&last| last > 0).unwrap_or(now).max(rows.iter().map(|row| row.seq).max().unwrap_or(0));
-    database::skip_to(&connection, floor).map_err(fault)?;
-    for row in salvaged {
-        database::insert(&connection, row, None, "").map_err(fault)?;
-    }
-    Ok(connection)
+    sync_folder(&folder)?;
+    std::fs::rename(suffixed(path, NEW), path)?;
+    Ok(aside)
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -149,6 +173,10 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 fn folder(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+}
+
+fn unix_s() -> u64 {
+    unix_us(SystemTime::now()).unsigned_abs() / 1_000_000
 }
 
 /// Makes the name of a new file, or of one moved aside, as durable as its contents.

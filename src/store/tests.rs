@@ -122,6 +122,21 @@ fn a_damaged_file_is_moved_aside_and_its_outbox_saved() {
 }
 
 #[test]
+fn a_cut_between_the_two_renames_of_a_replacement_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let sent = event("bed");
+    open(&config).recorder().append(&sent, &Context::default());
+    std::fs::rename(&config.path, folder.path().join("falld.db.new")).unwrap();
+    std::fs::write(folder.path().join("falld.db-wal"), "the damaged file's").unwrap();
+
+    let mut store = open(&config);
+    let rows = waiting(&mut store.outbox().unwrap(), "bed");
+    assert!(rows.iter().map(|row| row.id).eq([sent.id]));
+    assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, 2);
+}
+
+#[test]
 fn a_file_of_noise_is_moved_aside_and_numbers_jump_up() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
