@@ -157,7 +157,7 @@ impl Store {
         Ok(Self { shared, requests, notices: Some(receiver), thread: Some(thread) })
     }
 
-    /// Looks whether [`Store::open`] would work, changing nothing: for `check` and `doctor`.
+    /// Looks whether [`Store::open`] would work, changing nothing: for `doctor`.
     pub fn check(config: &StoreConfig) -> Result<(), StoreError> {
         open::check(&config.path)
     }

@@ -103,11 +103,13 @@ fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
 }
 
 /// Writes one event, and its outbox row unless it has been delivered already. Repeating it changes nothing: a commit
-/// whose outcome is unknown is simply tried again.
+/// whose outcome is unknown is simply tried again. A number that another event has is an error, or that one would be sent
+/// in the place of this one.
 pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receipt>, process: &str) -> Result<()> {
     let sql = format!(
-        "INSERT OR IGNORE INTO events ({COLUMNS}, published_us, acknowledged_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+        "INSERT INTO events ({COLUMNS}, published_us, acknowledged_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+         ON CONFLICT(id) DO NOTHING"
     );
     connection.prepare_cached(&sql)?.execute(params![
         signed(row.seq),
@@ -132,8 +134,8 @@ pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receip
     ])?;
     if receipt.is_none() {
         connection
-            .prepare_cached("INSERT OR IGNORE INTO outbox (seq, camera) VALUES (?1, ?2)")?
-            .execute(params![signed(row.seq), row.camera])?;
+            .prepare_cached("INSERT OR IGNORE INTO outbox (seq, camera) SELECT seq, camera FROM events WHERE id = ?1")?
+            .execute([row.id.to_string()])?;
     }
     Ok(())
 }

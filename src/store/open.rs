@@ -61,7 +61,7 @@ pub(crate) fn beyond(path: &Path) -> u64 {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let known = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
         .and_then(|file| database::last_seq(&file))
-        .unwrap_or(0);
+        .unwrap_or_else(|_| unix_s());
     known + LEAP
 }
 
@@ -120,7 +120,6 @@ fn replace(path: &Path, error: &str) -> Result<Connection, StoreError> {
         .map(|old| (database::salvage(&old), database::last_seq(&old).ok()))
         .unwrap_or_default();
     let now = unix_s();
-    // Seconds since 1970 are above every number a device can have reached by counting: numbers keep growing.
     let last = last.filter(|&last| last > 0).unwrap_or(now).max(rows.iter().map(|row| row.seq).max().unwrap_or(0));
     build(&suffixed(path, NEW), last, &rows).map_err(|error| StoreError::sqlite(path, &error))?;
     let aside = install(path, now).map_err(|error| StoreError::folder(path, &error))?;
@@ -175,6 +174,7 @@ fn folder(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
 }
 
+/// Seconds since 1970, where no last number is known: above every number a device can have reached by counting.
 fn unix_s() -> u64 {
     unix_us(SystemTime::now()).unsigned_abs() / 1_000_000
 }

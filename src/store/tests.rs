@@ -200,6 +200,28 @@ fn a_full_disk_keeps_events_in_memory_and_writes_them_later() {
 }
 
 #[test]
+fn a_number_that_is_taken_swallows_no_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    assert!(
+        open::beyond(&config.path) > 1_700_000_000,
+        "no file, no number: those of the next runs differ all the same"
+    );
+    let store = open(&config);
+    let recorder = store.recorder();
+    assert!(recorder.append(&event("bed"), &Context::default()).durable);
+    store.shared.writer().last_seq = 0;
+    let second = recorder.append(&event("bed"), &Context::default());
+    assert_eq!((second.seq, second.durable, recorder.degraded()), (1, false, true), "kept in memory, and seen");
+    drop((store, recorder));
+    // A commit whose outcome is unknown is repeated.
+    let file = Connection::open(&config.path).unwrap();
+    let row = Row::new(2, &event("bed"), &Context::default(), &Clock::start());
+    (0..2).for_each(|_| database::insert(&file, &row, None, "").unwrap());
+    assert_eq!((count(&config, "events"), count(&config, "outbox")), (2, 2));
+}
+
+#[test]
 fn what_a_full_disk_takes_with_it_at_the_end_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
