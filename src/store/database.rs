@@ -201,14 +201,20 @@ pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
     connection.prepare("SELECT DISTINCT camera FROM outbox ORDER BY camera")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Incidents whose last word, after `since_us`, is not their end. The subqueries walk a month of events at most, once at a start.
+/// The last incident of each camera and class, if it has not ended and its last word came after `since_us`. Last by the
+/// time of the picture: what waited for a disk has younger numbers than what was told meanwhile. An end holds for ever, or a
+/// clock that was set back would undo it. The subqueries walk a month of events at most, once at a start.
 pub(crate) fn unfinished(connection: &Connection, since_us: i64) -> Result<Vec<Unfinished>> {
-    let sql = "SELECT camera, class, incident,
+    let sql = "WITH words AS (SELECT *,
+            row_number() OVER (PARTITION BY camera, class ORDER BY captured_us DESC, seq DESC) AS back
+            FROM events WHERE type != 'test')
+        SELECT camera, class, incident,
         EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'long_lie'),
         EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'acknowledged')
-        FROM events AS last
-        WHERE seq IN (SELECT max(seq) FROM events WHERE type != 'test' GROUP BY camera, class)
-        AND type NOT IN ('recovered', 'climb_ended') AND captured_us > ?1 ORDER BY seq";
+        FROM words AS last WHERE back = 1 AND captured_us > ?1
+        AND NOT EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.class = last.class
+            AND told.type IN ('recovered', 'climb_ended'))
+        ORDER BY captured_us, seq";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([since_us])?;
     let mut found = Vec::new();

@@ -307,13 +307,43 @@ fn what_cannot_be_understood_holds_up_nothing_behind_it() {
     assert_eq!(loaded(&mut outbox), Some((vec![], true)));
 }
 
+/// The same event, seen so many seconds after the clock's start.
+fn seen_at(second: u64, event: &Event) -> Event {
+    Event { ledger: Ledger { captured: Moment::from_secs(second), ..event.ledger }, ..event.clone() }
+}
+
+#[test]
+fn the_last_word_is_the_last_in_time_and_an_end_is_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let end = |first: &Event| Event { id: Uuid::now_v7(), event: EventType::Recovered, ..first.clone() };
+    let (bed, bed_again) = (event("bed"), event("bed"));
+    let (hall, hall_before) = (event("hall"), event("hall"));
+    let stairs = event("stairs");
+    let told = [
+        // What waited for a disk got its number after what was told meanwhile.
+        [seen_at(1, &bed), seen_at(3, &bed_again), seen_at(2, &end(&bed))],
+        [seen_at(2, &hall), seen_at(3, &end(&hall)), seen_at(1, &hall_before)],
+        // The clock was set back between the fall and its end.
+        [seen_at(2, &stairs), seen_at(1, &end(&stairs)), seen_at(0, &event("porch"))],
+    ];
+    let store = open(&config);
+    for event in told.iter().flatten() {
+        store.recorder().append(event, &Context::default());
+    }
+    let unfinished: Vec<Uuid> = store.unfinished().iter().map(|left| left.incident).collect();
+    assert_eq!(unfinished, [told[2][2].id, bed_again.id]);
+}
+
 #[test]
 fn a_restart_knows_what_was_going_on() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
-    let tell = |store: &Store, first: &Event, kind, class| {
+    let mut second = 0;
+    let mut tell = |store: &Store, first: &Event, kind, class| {
+        second += 1;
         let next = Event { id: Uuid::now_v7(), event: kind, class, ..first.clone() };
-        store.recorder().append(&next, &Context::default());
+        store.recorder().append(&seen_at(second, &next), &Context::default());
     };
     let (bed, hall, stairs) = (event("bed"), event("hall"), event("stairs"));
     {
