@@ -69,7 +69,7 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        Self::mount("size=1m,mode=0777", folder.path()).then(|| Self(folder))
+        Self::mount("size=1m,nr_inodes=64,mode=0777", folder.path()).then(|| Self(folder))
     }
 
     fn mount(options: &str, folder: &Path) -> bool {
@@ -134,7 +134,7 @@ async fn a_real_disk_becomes_full_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
+async fn falld_starts_on_a_disk_that_takes_nothing() {
     let _alone = ALONE.lock().await;
     let Some(disk) = SmallDisk::new() else {
         println!("skipped: no right to mount a tmpfs here");
@@ -145,12 +145,17 @@ async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
     let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
     let store = store_in(disk.0.path());
     let (mut early, mut last) = (unheard(&store, 40), 0);
-    for obstacle in ["full", "read-only"] {
+    for obstacle in ["full", "read-only", "out of inodes"] {
         let ballast = disk.0.path().join("ballast");
-        if obstacle == "full" {
-            fill(&ballast);
-        } else {
-            assert!(SmallDisk::mount("remount,ro", disk.0.path()));
+        match obstacle {
+            "full" => fill(&ballast),
+            "read-only" => assert!(SmallDisk::mount("remount,ro", disk.0.path())),
+            _ => {
+                std::fs::create_dir(&ballast).unwrap();
+                let full =
+                    (0..100).map(|name| std::fs::write(ballast.join(name.to_string()), "")).any(|made| made.is_err());
+                assert!(full);
+            }
         }
         let mend = Store::check(&store).unwrap_err().to_string();
         assert!(mend.contains("space") || mend.contains("Mount the file system writable"), "{mend}");
@@ -160,10 +165,10 @@ async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
         let (id, stored) = falld.fall("bed");
         assert!(!stored.durable && stored.seq > 1_000_000 + last, "{obstacle}: {stored:?}");
         assert_eq!(firsts(&subscriber.ids(&[id]).await), texts(&[id]), "published from memory, {obstacle}");
-        if obstacle == "full" {
-            std::fs::remove_file(&ballast).unwrap();
-        } else {
-            assert!(SmallDisk::mount("remount,rw", disk.0.path()));
+        match obstacle {
+            "full" => std::fs::remove_file(&ballast).unwrap(),
+            "read-only" => assert!(SmallDisk::mount("remount,rw", disk.0.path())),
+            _ => std::fs::remove_dir_all(&ballast).unwrap(),
         }
         until("the store has its file", || falld.metrics.store_degraded.get() == 0).await;
         assert_eq!(firsts(&subscriber.ids(&early).await), texts(&early), "what waited in the file comes");
@@ -175,7 +180,7 @@ async fn falld_starts_on_a_disk_that_is_full_or_read_only() {
         falld.delivered().await;
         falld.stop().await;
     }
-    assert_eq!(in_store(&store.path), (44, 0), "all of it is in the history");
+    assert_eq!(in_store(&store.path), (46, 0), "all of it is in the history");
 }
 
 /// Noise over an index page that salvaging does not need.

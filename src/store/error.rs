@@ -1,5 +1,6 @@
 //! Why a store could not be opened: what, where, and how to mend it.
 
+use crate::store::open::probe;
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 
@@ -53,31 +54,24 @@ pub enum StoreError {
     },
 }
 
-const FREE: &str = "Free space on that file system";
+const FREE: &str = "Free space on that file system, or inodes if `df -i` says that those are used up";
 const FULL: &str = "That file system is full: free space on it";
 const MOUNT: &str = "Mount the file system writable, or set store.path to one that is";
 const CHECK: &str = "Check the disk (dmesg, smartctl)";
+const RIGHTS: &str = "Let falld's user write the file and its folder, on a file system that is mounted writable";
 const CLOSE: &str = "Close the program that holds it";
 
 impl StoreError {
     pub(crate) fn folder(path: &Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-        let mend = match error.kind() {
-            PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
-            ReadOnlyFilesystem => MOUNT,
-            StorageFull => FREE,
-            _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => CHECK,
-            _ => "Set store.path to a file in a folder that falld can write",
-        };
-        Self::Folder { path: path.into(), error: error.to_string(), mend }
+        Self::Folder { path: path.into(), error: error.to_string(), mend: mend(error) }
     }
 
     pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let mend = match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if is_read_only(path) => MOUNT,
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "Let falld's user write the file and its folder, on a file system that is mounted writable"
-            }
+            // SQLite does not say why it cannot make the files that it needs beside this one.
+            Some(ErrorCode::CannotOpen) => probe(path).map_or_else(|cause| mend(&cause), |()| RIGHTS),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => RIGHTS,
             Some(ErrorCode::DiskFull) => FREE,
             // SQLite says no more than "disk I/O error" where there is no room for its shared memory.
             Some(ErrorCode::SystemIoFailure) if is_full(path) => FULL,
@@ -107,6 +101,17 @@ impl StoreError {
 
     pub(crate) fn newer(path: &Path, version: i64) -> Self {
         Self::Newer { path: path.into(), version }
+    }
+}
+
+fn mend(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
+        ReadOnlyFilesystem => MOUNT,
+        StorageFull => FREE,
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => CHECK,
+        _ => "Set store.path to a file in a folder that falld can write",
     }
 }
 

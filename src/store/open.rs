@@ -68,10 +68,7 @@ pub(crate) fn beyond(path: &Path) -> u64 {
 /// Looks whether the store could be opened and written, without leaving anything behind. Safe beside a running falld.
 pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
     if !path.exists() {
-        let folder = folder(path);
-        let probe = folder.join(format!(".falld-probe-{}", std::process::id()));
-        File::create(&probe).map_err(|error| StoreError::folder(path, &error))?;
-        return std::fs::remove_file(&probe).map_err(|error| StoreError::folder(path, &error));
+        return probe(path).map_err(|error| StoreError::folder(path, &error));
     }
     let fault = |error| StoreError::sqlite(path, &error);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
@@ -80,6 +77,13 @@ pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
         return Err(StoreError::newer(path, version));
     }
     database::writable(&connection).map_err(fault)
+}
+
+/// What the system says of a new file beside `path`.
+pub(crate) fn probe(path: &Path) -> std::io::Result<()> {
+    let probe = folder(path).join(format!(".falld-probe-{}", std::process::id()));
+    File::create(&probe)?;
+    std::fs::remove_file(&probe)
 }
 
 enum Trouble {
