@@ -334,6 +334,10 @@ impl Shared {
                 && lost.receipt.is_none()
             {
                 self.given_up(&lost.row);
+                // A lane that holds it publishes it all the same, and counts it then.
+                if Arc::strong_count(&lost.row) == 1 {
+                    self.depth(-1);
+                }
             }
         }
         writer.memory.push_back(Waiting { row, receipt: None });

@@ -200,6 +200,24 @@ fn a_full_disk_keeps_events_in_memory_and_writes_them_later() {
 }
 
 #[test]
+fn what_memory_has_no_room_for_waits_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new());
+    let mut store = Store::open(&config(&folder), Clock::start(), Arc::clone(&metrics)).unwrap();
+    let (recorder, mut outbox) = (store.recorder(), store.outbox().unwrap());
+    store.limit_pages(Some(1));
+    let total = MEMORY_LIMIT as i64 + 100;
+    for _ in 0..total {
+        recorder.append(&event("bed"), &Context::default());
+        // The publisher's lanes are full: it holds none of them.
+        while outbox.try_notice().is_some() {}
+    }
+    let lost = metrics.events_lost.get() as i64;
+    assert!(lost > 0);
+    assert_eq!((outbox.depth(), metrics.outbox_depth.get()), (total - lost, total - lost));
+}
+
+#[test]
 fn a_number_that_is_taken_swallows_no_alert() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
