@@ -263,7 +263,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The next notice; none once the store is gone.
+    /// The next notice; never none, since `shared` holds the sender.
     pub(crate) async fn notice(&mut self) -> Option<Notice> {
         self.notices.recv().await
     }

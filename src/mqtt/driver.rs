@@ -41,7 +41,6 @@ pub(super) struct Driver {
     announced: Vec<String>,
     /// Set by the shutdown: when draining ends at the latest.
     drain_until: Option<Moment>,
-    store_gone: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +51,7 @@ struct Connection {
 
 enum Wake {
     Link(Option<LinkEvent>),
-    Store(Option<Notice>),
+    Store(Notice),
     Telemetry,
     Time,
     Shutdown,
@@ -88,7 +87,6 @@ impl Driver {
             returned: None,
             announced: Vec::new(),
             drain_until: None,
-            store_gone: false,
         }
     }
 
@@ -105,8 +103,7 @@ impl Driver {
                 // The link ends only after the driver has.
                 Wake::Link(None) => return,
                 Wake::Link(Some(event)) => self.link(event, now),
-                Wake::Store(Some(notice)) => self.store(notice, now),
-                Wake::Store(None) => self.store_gone = true,
+                Wake::Store(notice) => self.store(notice, now),
                 Wake::Telemetry => {
                     self.announce(false);
                     self.states(false);
@@ -126,7 +123,7 @@ impl Driver {
         let pause = deadlines.fold(self.next_tick, Moment::min).saturating_sub(now);
         tokio::select! {
             event = self.events.recv() => Wake::Link(event),
-            notice = self.parts.outbox.notice(), if !self.store_gone => Wake::Store(notice),
+            Some(notice) = self.parts.outbox.notice() => Wake::Store(notice),
             () = self.parts.telemetry.changed() => Wake::Telemetry,
             () = self.parts.shutdown.cancelled(), if self.drain_until.is_none() => Wake::Shutdown,
             () = tokio::time::sleep(pause) => Wake::Time,
