@@ -224,3 +224,23 @@ async fn a_damaged_store_on_a_disk_without_room_for_its_successor_loses_nothing(
     falld.stop().await;
     assert_eq!(in_store(&store.path), (41, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_in_an_outbox_that_cannot_be_read_is_seen_to_wait() {
+    let _alone = ALONE.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let store = store_in(folder.path());
+    let ids = unheard(&store, 1);
+    let other = rusqlite::Connection::open(&store.path).unwrap();
+    other.execute_batch("ALTER TABLE events RENAME COLUMN device TO away").unwrap();
+    let falld = Falld::start(&store, broker_at(mosquitto.port));
+    falld.connected().await;
+    until("its age shows", || falld.metrics.outbox_oldest_age.get() > 0.5).await;
+    other.execute_batch("ALTER TABLE events RENAME COLUMN away TO device").unwrap();
+    assert_eq!(subscriber.ids(&ids).await, texts(&ids));
+    falld.delivered().await;
+    until("nothing waits", || falld.metrics.outbox_oldest_age.get() == 0.0).await;
+    falld.stop().await;
+}

@@ -41,6 +41,8 @@ pub(super) struct Driver {
     announced: Vec<String>,
     /// Set by the shutdown: when draining ends at the latest.
     drain_until: Option<Moment>,
+    /// Since when events wait of which none is known here: the outbox cannot be read.
+    unread_since: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Driver {
             returned: None,
             announced: Vec::new(),
             drain_until: None,
+            unread_since: None,
         }
     }
 
@@ -299,6 +302,8 @@ impl Driver {
         self.next_tick = now + TICK;
         let returned = self.returned.take_if(|at| now >= *at).is_some();
         self.feed(if returned { Input::Returned } else { Input::Tick }, now);
+        let unread = self.parts.outbox.depth() > 0 && self.machine.oldest().is_none();
+        self.unread_since = unread.then(|| self.unread_since.unwrap_or(now));
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);
         if now >= self.next_health {
@@ -307,7 +312,8 @@ impl Driver {
     }
 
     fn oldest(&self, now: Moment) -> Moment {
-        self.machine.oldest().map_or(Moment::ZERO, |row| row.age(now, &self.parts.clock))
+        let unread = self.unread_since.map_or(Moment::ZERO, |since| now.saturating_sub(since));
+        self.machine.oldest().map_or(unread, |row| row.age(now, &self.parts.clock))
     }
 
     /// Says `offline`, closes the connection, ends the link.
