@@ -12,7 +12,7 @@ mod board;
 mod outlet;
 mod supervise;
 
-use crate::capture::{Capture, Outlets, Plan};
+use crate::capture::{self, Capture, Outlets, Plan};
 use crate::classifier::ClassifierError;
 use crate::config::{CameraConfig, Config};
 use crate::detector::{Detector, Failed, Input, Order};
@@ -236,7 +236,8 @@ fn captures(
     for (id, camera) in &config.camera {
         let slot = Slot::new(Arc::clone(bell));
         let numbers = metrics.camera(id);
-        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: numbers.clone() });
+        let patience = capture::patience(camera);
+        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: numbers.clone(), patience });
         let plan = Plan { camera: id.as_str().into(), config: camera.clone(), rate_hz: spec.rate_hz, size };
         let report = report.clone();
         let outlets = Outlets {

@@ -258,6 +258,11 @@ impl Supervisor {
     }
 }
 
+/// The longest silence of a camera at work that is not yet a loss.
+pub fn patience(config: &CameraConfig) -> Duration {
+    seconds(config.read_timeout_s) + GRACE
+}
+
 /// A configured number of seconds; nonsense counts as none (the configuration's check refuses it long before).
 fn seconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value).unwrap_or_default()

@@ -65,6 +65,8 @@ pub struct Input {
     pub slot: Arc<Slot<Frame>>,
     /// Its numbers.
     pub metrics: CameraMetrics,
+    /// A silence that its capture does not call a loss.
+    pub patience: Duration,
 }
 
 /// Why the detector stopped by itself.
@@ -255,8 +257,9 @@ impl<O: Outlet> Detector<O> {
         let bridge = (spec.hold_ticks as f64 + 1.0) / spec.rate_hz;
         let gap = Duration::from_secs_f64(bridge).max(Duration::from_millis(500));
         for camera in 0..self.inputs.len() {
-            if now.saturating_sub(self.seen[camera].last) > SLOW_AFTER {
-                // No pictures at all is what the capture speaks of.
+            if now.saturating_sub(self.seen[camera].last) > SLOW_AFTER.max(self.inputs[camera].patience) {
+                // No pictures at all is what the capture speaks of, and not before its patience is over: until then
+                // pictures that come one by one are too few, however far apart.
                 self.seen[camera].unscored_since = None;
             }
             let told = if !self.seen[camera].lost && now.saturating_sub(self.seen[camera].last) > gap {

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use falld::camera::opencv::Opener;
-use falld::capture::{Capture, Openers, Outlets, Plan};
+use falld::capture::{self, Capture, Openers, Outlets, Plan};
 use falld::config::{CameraConfig, Config, Provider};
 use falld::detector::{Detector, Input, Order, Outlet, Shown};
 use falld::event::Event;
@@ -56,11 +56,12 @@ fn memory_stays_flat() {
     let camera = CameraConfig { source, repeat: true, ..CameraConfig::default() };
     let opener = Opener::new(&camera, spec.frame, spec.pad);
     let openers: Openers = Box::new(move || Box::new(opener.clone()));
+    let patience = capture::patience(&camera);
     let plan = Plan { camera: "room".into(), config: camera, rate_hz: spec.rate_hz, size: spec.frame };
     let numbers = metrics.camera("room");
     let outlets = Outlets { slot: Arc::clone(&slot), metrics: numbers.clone(), clock, report: Arc::new(|_report| {}) };
     let capture = Capture::spawn(plan, openers, outlets).unwrap();
-    let inputs = vec![Input { id: "room".into(), slot, metrics: numbers.clone() }];
+    let inputs = vec![Input { id: "room".into(), slot, metrics: numbers.clone(), patience }];
     let detector = Detector::new(engine, inputs, Nowhere, clock, metrics, Arc::new(AtomicU64::new(0)));
     let (_orders, inbox) = std::sync::mpsc::channel::<Order>();
     let ring = Arc::clone(&bell);

@@ -2,7 +2,7 @@
 
 use super::report::{Row, Section, number};
 use super::scene::{Scene, cpu_time};
-use crate::capture::{Capture, Outlets, Plan};
+use crate::capture::{self, Capture, Outlets, Plan};
 use crate::detector::{Detector, Input, Outlet, Shown};
 use crate::event::Event;
 use crate::frame::Clock;
@@ -104,10 +104,12 @@ fn run(scene: &Scene, cameras: usize, time: Duration) -> Result<Trial, String> {
         let id = format!("bench{index}");
         let slot = Slot::new(Arc::clone(&bell));
         let counts = metrics.camera(&id);
-        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: counts.clone() });
+        let config = scene.camera()?;
+        let patience = capture::patience(&config);
+        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: counts.clone(), patience });
         numbers.push(counts.clone());
         let outlets = Outlets { slot, metrics: counts, clock, report: Arc::new(|_| {}) };
-        let plan = Plan { camera: id.into(), config: scene.camera()?, rate_hz, size };
+        let plan = Plan { camera: id.into(), config, rate_hz, size };
         captures.push(Capture::spawn(plan, scene.openers()?, outlets).map_err(|error| error.to_string())?);
     }
     let detector = Detector::new(engine, inputs, Silent, clock, Arc::clone(&metrics), Arc::new(AtomicU64::new(0)));

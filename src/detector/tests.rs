@@ -57,7 +57,12 @@ impl Room {
         let (bell, metrics) = (Bell::new(), Arc::new(Metrics::new()));
         let inputs = CAMERAS[..cameras]
             .iter()
-            .map(|id| Input { id: (*id).into(), slot: Slot::new(Arc::clone(&bell)), metrics: metrics.camera(id) })
+            .map(|id| Input {
+                id: (*id).into(),
+                slot: Slot::new(Arc::clone(&bell)),
+                metrics: metrics.camera(id),
+                patience: Duration::from_secs(1),
+            })
             .collect();
         let ear = Ear::default();
         let beat = Arc::new(AtomicU64::new(0));
@@ -358,4 +363,26 @@ fn pictures_too_seldom_for_a_clip_are_slow_until_one_is_scored() {
     room.detector.seen[0].last -= SLOW_AFTER + Duration::from_millis(1);
     room.turn(&[]).unwrap();
     assert_eq!((slow(&room), room.detector.seen[0].unscored_since), ((false, 0), None));
+}
+
+#[test]
+fn a_camera_of_one_picture_in_six_seconds_is_slow_where_the_capture_waits_ten() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.detector.inputs[0].patience = Duration::from_secs(10);
+    let six = Duration::from_secs(6);
+    room.watch(1, 0.9);
+    assert!(!room.last_shown().slow, "the first picture says nothing yet");
+    let seen = &mut room.detector.seen[0];
+    seen.last -= six;
+    *seen.unscored_since.as_mut().unwrap() -= six;
+    // The second one is on its way.
+    room.turn(&[]).unwrap();
+    assert!(room.last_shown().slow, "nobody else calls this camera unwell");
+    room.ticks[0] += 90;
+    room.watch(1, 0.9);
+    assert!(room.last_shown().slow, "and its picture begins a clip that never fills");
+    // Silent for longer than that it is lost, and the capture's to tell of.
+    room.detector.seen[0].last -= 2 * six;
+    room.turn(&[]).unwrap();
+    assert!(!room.last_shown().slow);
 }
