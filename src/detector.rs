@@ -38,7 +38,7 @@ pub struct Shown {
     pub climbing: bool,
     /// A caregiver is on it.
     pub acknowledged: bool,
-    /// The incident that is going on.
+    /// The incident that is going on, if somebody was told of it.
     pub incident: Option<Uuid>,
     /// False while it only watches.
     pub armed: bool,
@@ -85,6 +85,7 @@ struct Seen {
     /// Since when pictures have come without a score.
     unscored_since: Option<Moment>,
     shown: Option<Shown>,
+    /// What somebody was told of and has not heard the end of.
     incidents: HashMap<Class, Uuid>,
 }
 
@@ -285,7 +286,11 @@ impl<O: Outlet> Detector<O> {
             if first {
                 incidents.insert(class, id);
             }
-            incidents.get(&class).copied().unwrap_or(id)
+            let incident = incidents.get(&class).copied().unwrap_or(id);
+            if matches!(event, EventType::Recovered | EventType::ClimbEnded) {
+                incidents.remove(&class);
+            }
+            incident
         };
         let camera = self.inputs[camera].id.clone();
         self.metrics.event(&camera, class, event);

@@ -162,9 +162,10 @@ impl Engine {
         watch.policy.tick(now).filter(|_| watch.armed)
     }
 
-    /// A caregiver is on it.
+    /// A caregiver is on it. What goes on at a disarmed camera nobody was told of, and nobody can mean.
     pub fn acknowledge(&mut self, camera: usize, class: Option<Class>, now: Moment) -> Option<Transition> {
-        self.watches[camera].policy.acknowledge(class, now)
+        let watch = &mut self.watches[camera];
+        if watch.armed { watch.policy.acknowledge(class, now) } else { None }
     }
 
     /// Forgets everything about a camera, as at the start.

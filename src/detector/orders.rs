@@ -70,9 +70,13 @@ impl<O: Outlet> Detector<O> {
             }
             Order::Arm(id, armed) => {
                 if let Some(camera) = self.find(&id) {
-                    // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the end of.
-                    if !armed && let Some(transition) = self.engine.acknowledge(camera, None, now) {
-                        self.tell(camera, transition, at);
+                    if !armed {
+                        // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the
+                        // end of.
+                        if let Some(transition) = self.engine.acknowledge(camera, None, now) {
+                            self.tell(camera, transition, at);
+                        }
+                        self.seen[camera].incidents.clear();
                     }
                     self.engine.arm(camera, armed);
                     tracing::info!(camera = id, armed, "camera armed or disarmed");

@@ -1,5 +1,7 @@
 //! The detector's turns by hand: pictures in, orders in, and what its outlet hears.
 
+mod disarmed;
+
 use super::orders::{ORDERS_A_TURN, TEST_EVERY};
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
@@ -208,21 +210,6 @@ fn an_order_for_a_camera_that_is_not_there_does_nothing() {
 }
 
 #[test]
-fn a_test_travels_even_from_a_disarmed_camera_and_is_its_own_incident() {
-    let mut room = Room::new(1, 1, ScriptedClassifier::new());
-    room.turn(&[]).unwrap();
-    assert_eq!(room.detector.inputs[0].metrics.armed.get(), 1);
-    room.turn(&[Order::Arm("bed".into(), false), Order::Test("bed".into())]).unwrap();
-    assert_eq!(room.ear.events(), [EventType::Test]);
-    assert_eq!(room.detector.inputs[0].metrics.armed.get(), 0, "the operator sees it");
-    room.ear.heard(|heard| assert_eq!(heard.events[0].id, heard.events[0].incident));
-    assert!(!room.last_shown().armed);
-    room.watch(6, 0.9);
-    assert_eq!(room.ear.events(), [EventType::Test]);
-    assert_eq!(room.last_shown().state, State::Down, "what it sees is shown all the same");
-}
-
-#[test]
 fn what_lies_in_the_slots_is_judged_before_the_end() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
     room.watch(2, 0.9);
@@ -316,16 +303,6 @@ fn an_acknowledgement_of_one_incident_leaves_the_other() {
 }
 
 #[test]
-fn who_disarms_a_camera_while_somebody_is_down_is_on_it() {
-    let mut room = Room::new(1, 1, ScriptedClassifier::new());
-    room.watch(6, 0.9);
-    room.turn(&[Order::Arm("bed".into(), false)]).unwrap();
-    assert_eq!(room.ear.events(), [EventType::Fall, EventType::Acknowledged], "the store knows, over a restart");
-    room.turn(&[Order::Arm("bed".into(), false)]).unwrap();
-    assert_eq!(room.ear.events().len(), 2, "and once");
-}
-
-#[test]
 fn a_fall_of_an_earlier_run_goes_on_under_its_id() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
     let incident = Uuid::now_v7();
@@ -385,4 +362,17 @@ fn a_camera_of_one_picture_in_six_seconds_is_slow_where_the_capture_waits_ten() 
     room.detector.seen[0].last -= 2 * six;
     room.turn(&[]).unwrap();
     assert!(!room.last_shown().slow);
+}
+
+#[test]
+fn a_fall_whose_alert_is_owed_does_not_pass_for_the_one_before() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    room.watch(6, 0.9);
+    assert!(room.last_shown().incident.is_some());
+    room.watch(40, 0.0);
+    assert_eq!(room.ear.events(), [EventType::Fall, EventType::Recovered]);
+    room.ear.heard(|heard| assert_eq!(heard.events[0].incident, heard.events[1].incident));
+    // Within the cooldown.
+    room.watch(6, 0.9);
+    assert_eq!((room.last_shown().state, room.last_shown().incident), (State::Down, None));
 }

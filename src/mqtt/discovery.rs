@@ -26,14 +26,16 @@ pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String], ex
             components.insert(format!("{camera}_{key}"), component);
         };
         let when = |condition: &str| json!(format!("{{{{ 'ON' if {condition} else 'OFF' }}}}"));
-        let fallen = when("value_json.fall in ['down', 'long_lie']");
+        // As its events: what a disarmed camera sees is nobody's alarm.
+        let fallen = when("value_json.armed and value_json.fall in ['down', 'long_lie']");
+        let climbs = when("value_json.armed and value_json.climbing");
         let safety = |template| {
             json!({
                 "device_class": "safety", "state_topic": state, "value_template": template, "expire_after": expires,
             })
         };
         add("fall", "binary_sensor", "fall", safety(fallen));
-        add("climb", "binary_sensor", "climb", safety(when("value_json.climbing")));
+        add("climb", "binary_sensor", "climb", safety(climbs));
         let blind = json!({
             "device_class": "problem", "entity_category": "diagnostic", "state_topic": state,
             "value_template": when("value_json.health != 'ok'"), "expire_after": expires,
@@ -94,6 +96,11 @@ mod tests {
         for entity in components.values() {
             if entity["p"] == "binary_sensor" {
                 assert_eq!(entity["expire_after"], 90, "{entity}");
+            }
+            if entity["device_class"] == "safety" {
+                // Home Assistant speaks up when one of these is ON.
+                let template = entity["value_template"].as_str().unwrap();
+                assert!(template.contains("if value_json.armed and "), "a disarmed camera is silent: {entity}");
             }
             for key in ["payload_press", "payload_on", "payload_off"] {
                 let Some(payload) = entity[key].as_str() else { continue };

@@ -42,7 +42,7 @@ pub struct CameraState {
     pub climbing: bool,
     /// A caregiver has acknowledged the present incident.
     pub acknowledged: bool,
-    /// Id of the present incident.
+    /// Id of the present incident, if somebody was told of it.
     pub incident: Option<String>,
     /// False while alerts are switched off.
     pub armed: bool,
