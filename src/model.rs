@@ -44,9 +44,8 @@ struct Running {
 #[cfg(feature = "ort")]
 fn running(bundle: &Bundle, config: &Config, batch: usize) -> Result<Running, ClassifierError> {
     let classifier = crate::classifier::ort::OrtClassifier::load(bundle, &config.model, batch)?;
-    let report = classifier.report();
-    let (provider, active) = (report.to_string(), report.active.to_string());
-    let refused = report.answers.iter().any(|answer| answer.refusal.is_some());
+    let reports = classifier.reports();
+    let (provider, active, refused) = (reports.to_string(), reports.active().to_string(), reports.refused());
     Ok(Running { classifier: Box::new(classifier), provider, active, refused })
 }
 

@@ -258,7 +258,7 @@ fn a_required_gpu_that_is_absent_is_a_refusal_in_its_own_words() {
             let words = error.to_string();
             assert!(words.contains("model.require") && words.contains("cuda"), "{words}");
         }
-        Ok(classifier) => assert_eq!(classifier.report().active, Provider::Cuda, "a machine with a GPU may serve"),
+        Ok(classifier) => assert_eq!(classifier.reports().active(), Provider::Cuda, "a machine with a GPU may serve"),
     }
 }
 
@@ -267,8 +267,11 @@ fn a_wish_that_fails_is_kept_and_shown() {
     let bundle = Bundle::open(&shipped()).unwrap();
     let config = ModelConfig { providers: vec![Provider::Cuda, Provider::Cpu], ..config() };
     let classifier = OrtClassifier::load(&bundle, &config, 1).unwrap();
-    let report = classifier.report();
-    if report.active == Provider::Cpu {
-        assert!(report.to_string().contains("cuda refused: "), "{report}");
+    let reports = classifier.reports();
+    for report in [&reports.encoder, &reports.head] {
+        assert_eq!(report.answers[0].provider, Provider::Cuda, "each network asks for itself: {reports:?}");
+    }
+    if reports.active() == Provider::Cpu {
+        assert!(reports.to_string().contains("cuda refused: "), "{reports}");
     }
 }

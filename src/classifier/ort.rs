@@ -8,7 +8,7 @@ mod network;
 mod provider;
 mod runtime;
 
-pub use provider::{Answer, Report};
+pub use provider::{Answer, Report, Reports};
 pub use runtime::find as find_runtime;
 
 use super::bundle::{Bundle, Spec};
@@ -22,7 +22,7 @@ pub struct OrtClassifier {
     spec: Spec,
     encoder: Network,
     head: Network,
-    report: Report,
+    reports: Reports,
 }
 
 /// All of an error's causes on one line: ONNX Runtime hides the reason in the source.
@@ -45,14 +45,15 @@ impl OrtClassifier {
         let people = bundle.spec.people + usize::from(bundle.spec.scene_row);
         let encoder = &bundle.manifest.encoder;
         let head = &bundle.manifest.head;
-        let (encoder, report) = Network::load(environment, bundle, encoder, config, cameras)?;
-        let (head, _) = Network::load(environment, bundle, head, config, cameras * people.max(1))?;
-        Ok(Self { spec: bundle.spec.clone(), encoder, head, report })
+        let (encoder, of_encoder) = Network::load(environment, bundle, encoder, config, cameras)?;
+        let (head, of_head) = Network::load(environment, bundle, head, config, cameras * people.max(1))?;
+        let reports = Reports { encoder: of_encoder, head: of_head };
+        Ok(Self { spec: bundle.spec.clone(), encoder, head, reports })
     }
 
     /// Where the model runs, and what each wished provider answered.
-    pub fn report(&self) -> &Report {
-        &self.report
+    pub fn reports(&self) -> &Reports {
+        &self.reports
     }
 }
 

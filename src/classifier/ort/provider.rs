@@ -17,13 +17,42 @@ pub struct Answer {
     pub refusal: Option<String>,
 }
 
-/// Which provider serves, and what the wished ones answered.
+/// Which provider serves a network, and what the wished ones answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The provider that runs the network.
     pub active: Provider,
     /// In the order of the wishes, up to the one that serves.
     pub answers: Vec<Answer>,
+}
+
+/// The answers for both networks: each is a session of its own, and a provider may take one and refuse the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reports {
+    /// Of the encoder.
+    pub encoder: Report,
+    /// Of the head.
+    pub head: Report,
+}
+
+impl Reports {
+    /// The provider that runs the model; of two the one that was wished for less, which is what the model waits for.
+    pub fn active(&self) -> Provider {
+        let Self { encoder, head } = self;
+        if head.rank() > encoder.rank() { head.active } else { encoder.active }
+    }
+
+    /// True if a provider that was wished for refused a network.
+    pub fn refused(&self) -> bool {
+        self.encoder.answers.iter().chain(&self.head.answers).any(|answer| answer.refusal.is_some())
+    }
+}
+
+impl Report {
+    /// The place of the serving provider among the wishes.
+    fn rank(&self) -> Option<usize> {
+        self.answers.iter().position(|answer| answer.provider == self.active)
+    }
 }
 
 impl fmt::Display for Provider {
@@ -45,6 +74,13 @@ impl fmt::Display for Report {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Reports {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.encoder)?;
+        if self.head == self.encoder { Ok(()) } else { write!(out, "; its head on {}", self.head) }
     }
 }
 
@@ -131,4 +167,32 @@ fn profile(network: &NetworkFacts, batch: usize) -> String {
         })
         .collect::<Vec<_>>()
         .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(cuda: Option<&str>) -> Report {
+        let mut answers = vec![Answer { provider: Provider::Cuda, refusal: cuda.map(str::to_owned) }];
+        answers.extend(cuda.map(|_| Answer { provider: Provider::Cpu, refusal: None }));
+        Report { active: if cuda.is_none() { Provider::Cuda } else { Provider::Cpu }, answers }
+    }
+
+    #[test]
+    fn a_gpu_that_refuses_the_head_alone_is_not_said_to_run_the_model() {
+        let reports = Reports { encoder: report(None), head: report(Some("out of memory")) };
+        assert_eq!((reports.active(), reports.refused()), (Provider::Cpu, true));
+        assert_eq!(reports.to_string(), "cuda; its head on cpu; cuda refused: out of memory");
+    }
+
+    #[test]
+    fn what_is_true_of_both_networks_is_said_once() {
+        let served = Reports { encoder: report(None), head: report(None) };
+        assert_eq!((served.active(), served.refused()), (Provider::Cuda, false));
+        assert_eq!(served.to_string(), "cuda");
+        let refused = Reports { encoder: report(Some("no device")), head: report(Some("no device")) };
+        assert_eq!((refused.active(), refused.refused()), (Provider::Cpu, true));
+        assert_eq!(refused.to_string(), "cpu; cuda refused: no device");
+    }
 }
