@@ -51,10 +51,7 @@ pub enum AppError {
 
 impl From<ClassifierError> for AppError {
     fn from(error: ClassifierError) -> Self {
-        match error {
-            ClassifierError::Inference(_) => Self::Failed(error.to_string()),
-            _ => Self::Setup(error.to_string()),
-        }
+        if error.may_pass() { failed(error) } else { setup(error) }
     }
 }
 

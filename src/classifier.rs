@@ -20,12 +20,22 @@ pub enum ClassifierError {
     /// The runtime or a required execution provider is missing.
     #[error("{0}")]
     Runtime(String),
+    /// An execution provider that serves could not take a network. Its memory may have been short.
+    #[error("{0}")]
+    Provider(String),
     /// The probe's scores differ from the manifest's: wrong file, wrong runtime or broken kernels.
     #[error("{0}")]
     Probe(String),
     /// One inference failed.
     #[error("inference failed: {0}")]
     Inference(String),
+}
+
+impl ClassifierError {
+    /// True if another start may succeed with nothing mended.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Provider(_) | Self::Inference(_))
+    }
 }
 
 /// Pictures in, what the encoder says of them out. Made once, reused for every batch.

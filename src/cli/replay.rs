@@ -74,7 +74,7 @@ pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
         Err(error) => {
             complain(format_args!("falld: {error}"));
             match error {
-                ReplayError::Model(ClassifierError::Inference(_)) => Exit::Failure,
+                ReplayError::Model(error) if error.may_pass() => Exit::Failure,
                 ReplayError::Model(_) => Exit::Config,
                 ReplayError::Output { .. } => Exit::CannotCreate,
             }

@@ -14,6 +14,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::Tensor;
 use std::ffi::CString;
+use std::path::Path;
 use std::ptr;
 
 /// A tensor of one of the two types that networks here speak.
@@ -103,7 +104,8 @@ impl Network {
             builder = builder.with_disable_cpu_fallback().map_err(|error| refuse(&error))?;
         }
         let report = provider::register(&mut builder, bundle, facts, config, capacity)?;
-        let session = builder.commit_from_file(&path).map_err(|error| refuse(&error))?;
+        let session =
+            builder.commit_from_file(&path).map_err(|error| not_taken(report.active, &path, &chain(&error)))?;
         agree(&session, facts).map_err(|text| ClassifierError::Bundle(format!("{}: {text}", path.display())))?;
         let mut names = Vec::new();
         for tensor in facts.inputs.iter().chain(&facts.outputs) {
@@ -134,6 +136,19 @@ impl Network {
             Some(plan) => Ok(Run { session: &self.session, facts: &self.facts, names: &self.names, plan, len }),
             None => Err(ClassifierError::Inference("no tensors for this batch".into())),
         }
+    }
+}
+
+/// Why a provider that serves gave no session. The file's hash was right, so on a GPU it is the GPU: its memory may be
+/// short for the moment, as when another program starts beside falld, and ONNX Runtime has no code for that.
+fn not_taken(provider: Provider, path: &Path, reason: &str) -> ClassifierError {
+    let what = format!("cannot load {} on {provider}: {reason}", path.display());
+    match provider {
+        Provider::Cpu => ClassifierError::Bundle(format!("{what}. Install the bundle again.")),
+        Provider::Tensorrt | Provider::Cuda => ClassifierError::Provider(format!(
+            "{what}. If the GPU's memory was short the next start may succeed; if this stays, mend the GPU runtime or \
+             choose another provider (model.providers, model.require)."
+        )),
     }
 }
 
@@ -303,5 +318,24 @@ impl Run<'_> {
         };
         // SAFETY: `status` comes from the call above and is released by this conversion alone.
         unsafe { ort::Error::result_from_status(status) }.map_err(|error| ClassifierError::Inference(chain(&error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_without_room_may_have_some_at_the_next_start_and_a_broken_file_has_none() {
+        let path = Path::new("/model/head.onnx");
+        let short = not_taken(Provider::Cuda, path, "CUDA failure 2: out of memory");
+        let words = short.to_string();
+        assert!(short.may_pass(), "systemd starts falld again: {words}");
+        assert!(
+            words.contains("/model/head.onnx on cuda: CUDA failure 2") && words.contains("model.providers"),
+            "{words}"
+        );
+        let broken = not_taken(Provider::Cpu, path, "invalid graph");
+        assert!(!broken.may_pass() && broken.to_string().contains("Install the bundle again"), "{broken}");
     }
 }
