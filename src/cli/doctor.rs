@@ -267,7 +267,7 @@ fn clock() -> Finding {
 
 #[cfg(feature = "opencv")]
 mod cameras {
-    use super::{Duration, Finding, Frame, Instant, Verdict};
+    use super::{Duration, Finding, Frame, Verdict};
     use crate::camera::{Grab, Opener as _, opencv};
     use crate::capture::health::Judge;
     use crate::config::CameraConfig;
@@ -302,24 +302,29 @@ mod cameras {
         let mut stream = opener.open().map_err(|error| error.to_string())?;
         let opened = clock.now();
         let mut frame = Frame::new(size);
-        let (mut pictures, begun) = (0u32, Instant::now());
+        let (mut pictures, mut live) = (0u32, false);
+        // From the first picture on: until then a stream may wait for its key frame.
+        let (mut first, mut last) = (None, opened);
         // As in the daemon, without the time that a state must last there.
         let mut judge = Judge::new(size, &config.mask, WATCH / 2, Duration::ZERO);
         let mut health = CameraHealth::Connecting;
-        while begun.elapsed() < WATCH {
+        while first.is_none_or(|first| last - first < WATCH) {
             match stream.grab().map_err(|error| error.to_string())? {
                 Grab::End => break,
-                Grab::Picture { .. } => {
+                Grab::Picture { media } => {
+                    last = clock.now();
+                    first.get_or_insert(last);
                     stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
                     pictures += 1;
-                    health = judge.look(&frame.pixels, stream.view(), clock.now());
+                    live = media.is_none();
+                    health = judge.look(&frame.pixels, stream.view(), last);
                 }
             }
         }
-        if pictures == 0 {
-            return Err(format!("{source} opened and gave no picture within {} s", WATCH.as_secs()));
-        }
-        let rate = stream.rate().unwrap_or(f64::from(pictures) / begun.elapsed().as_secs_f64());
+        let Some(first) = first else {
+            return Err(format!("{source} opened and ended without a picture: see whether it plays elsewhere"));
+        };
+        let rate = rate(stream.rate(), live, pictures, last - first);
         let light = frame.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / frame.pixels.len() as f64;
         let text = format!(
             "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255, {}",
@@ -330,9 +335,42 @@ mod cameras {
             return Ok((Verdict::Warn, format!("{text}: {}", health.mend())));
         }
         if rate < 7.5 {
-            return Ok((Verdict::Warn, text + ": slow — raise the camera's frame rate to 15 for alerts in time"));
+            return Ok((
+                Verdict::Warn,
+                text + ": slow — set the camera to 15 and its exposure short, for alerts in time",
+            ));
         }
         Ok((Verdict::Pass, text))
+    }
+
+    /// Pictures a second, of so many in the `span` from the first to the last. A live source claims what it was set to,
+    /// also where a long exposure or the network gives less; a file's claim is how it will be played, however fast it
+    /// is read.
+    fn rate(claimed: Option<f64>, live: bool, pictures: u32, span: Duration) -> f64 {
+        let measured = f64::from(pictures.saturating_sub(1)) / span.as_secs_f64().max(1e-3);
+        match claimed {
+            Some(claimed) if live => claimed.min(measured),
+            Some(claimed) => claimed,
+            None => measured,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_webcam_that_claims_thirty_pictures_and_gives_three_gives_three() {
+            assert_eq!(rate(Some(30.0), true, 7, WATCH), 3.0);
+            assert_eq!(rate(None, true, 7, WATCH), 3.0);
+            // Those that were waiting when it was opened come at once.
+            assert_eq!(rate(Some(15.0), true, 41, WATCH), 15.0);
+        }
+
+        #[test]
+        fn a_film_has_the_rate_that_it_is_played_at() {
+            assert_eq!(rate(Some(25.0), false, 901, WATCH), 25.0);
+        }
     }
 }
 
