@@ -96,7 +96,7 @@ pub struct CameraConfig {
     pub open_timeout_s: f64,
     /// Longest time between two pictures, in seconds.
     pub read_timeout_s: f64,
-    /// The same picture for so long is a frozen camera, in seconds.
+    /// The same picture, unless it is dark, for so long is a frozen camera, in seconds.
     pub frozen_after_s: f64,
     /// A black or featureless picture for so long is a dark or covered camera, in seconds.
     pub blind_after_s: f64,

@@ -75,7 +75,13 @@ impl Judge {
             self.same_since = None;
         }
         let frozen = self.frozen(pixels, at);
-        let looks = if frozen { CameraHealth::Frozen } else { self.looks(pixels) };
+        let looks = match self.looks(pixels) {
+            // A shutter, or a sensor clamped at black: the same for ever, and nothing that opening it anew mends.
+            CameraHealth::Dark => CameraHealth::Dark,
+            // Light that is covered has a sensor's noise; the same grey for ever is a decoder without its key frame.
+            _ if frozen => CameraHealth::Frozen,
+            other => other,
+        };
         let declared = match looks {
             CameraHealth::Dark | CameraHealth::Covered => {
                 let since = match self.suspect {
@@ -133,7 +139,8 @@ impl Judge {
         let mean = sum as f32 / count;
         let deviation = (squares as f32 / count - mean * mean).max(0.0).sqrt();
         let edges = edges as f32 / count;
-        let limit = if self.now == CameraHealth::Ok { 1.0 } else { CLEARLY };
+        let blind = matches!(self.now, CameraHealth::Dark | CameraHealth::Covered);
+        let limit = if blind { CLEARLY } else { 1.0 };
         if mean < DARK * limit {
             CameraHealth::Dark
         } else if deviation < FLAT * limit && edges < EDGELESS * limit {
@@ -216,6 +223,40 @@ mod tests {
         assert_eq!(judge.look(&room(1), WHOLE, second(30.0)), Frozen);
         assert_eq!(judge.look(&room(1), WHOLE, second(300.0)), Frozen);
         assert_eq!(judge.look(&room(2), WHOLE, second(301.0)), Ok);
+    }
+
+    #[test]
+    fn a_shutter_whose_black_never_changes_is_dark_and_not_frozen() {
+        let mut judge = judge();
+        for n in 0..300_u16 {
+            let expected = if n < 5 { Ok } else { Dark };
+            assert_eq!(judge.look(&flat(0, 0), WHOLE, second(n.into())), expected, "second {n}");
+        }
+        assert_eq!(judge.look(&room(1), WHOLE, second(300.0)), Ok);
+    }
+
+    #[test]
+    fn a_grey_that_never_changes_is_a_stream_to_open_anew() {
+        let mut judge = judge();
+        for n in 0..60_u8 {
+            let expected = match n {
+                0..5 => Ok,
+                5..30 => Covered,
+                _ => Frozen,
+            };
+            assert_eq!(judge.look(&flat(128, 0), WHOLE, second(n.into())), expected, "second {n}");
+        }
+    }
+
+    #[test]
+    fn a_frozen_picture_at_the_limit_of_darkness_does_not_flutter() {
+        let mut judge = judge();
+        // A mean of 13, with a room's edges.
+        let dim: Vec<u8> = (0..SIZE.bytes()).map(|i| if i / 3 % 64 < 30 { 25 } else { 3 }).collect();
+        for n in 0..120_u8 {
+            let expected = if n < 30 { Ok } else { Frozen };
+            assert_eq!(judge.look(&dim, WHOLE, second(n.into())), expected, "second {n}");
+        }
     }
 
     #[test]
