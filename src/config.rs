@@ -145,7 +145,7 @@ pub struct ModelConfig {
     pub runtime: PathBuf,
     /// Execution providers in the order of wishes.
     pub providers: Vec<Provider>,
-    /// Refuse to start on any other provider. Absent: take the first that works, and say so.
+    /// Refuse to start on any other provider. Absent: take the first that serves, and say so.
     pub require: Option<Provider>,
     /// Memory for one inference, in MiB: bounds the batch and the GPU arena.
     pub memory_budget_mb: u32,

@@ -255,8 +255,7 @@ impl<O: Outlet> Detector<O> {
         let now = self.clock.now();
         let spec = self.engine.spec();
         // A gap is what the clip cannot bridge, and no less than half a second: a camera may stutter.
-        let bridge = (spec.hold_ticks as f64 + 1.0) / spec.rate_hz;
-        let gap = Duration::from_secs_f64(bridge).max(Duration::from_millis(500));
+        let gap = spec.bridge().max(Duration::from_millis(500));
         for camera in 0..self.inputs.len() {
             if now.saturating_sub(self.seen[camera].last) > SLOW_AFTER.max(self.inputs[camera].patience) {
                 // No pictures at all is what the capture speaks of, and not before its patience is over: until then

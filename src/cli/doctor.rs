@@ -3,8 +3,12 @@
 //! What the installer runs before leaving. Every check really does what the daemon does: opens the camera and looks at
 //! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is changed or published.
 
+#[cfg_attr(not(feature = "opencv"), path = "doctor/blind.rs")]
+mod cameras;
+
 use crate::cli::{Cli, DoctorArgs, complain, say, with_opencv_settings};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::exit::Exit;
 use crate::frame::Frame;
 use crate::model;
@@ -99,13 +103,13 @@ pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
     };
     let (finding, engine) = model(config);
     tell(finding);
-    if let Some((mut engine, size, pad)) = engine {
+    if let Some(mut engine) = engine {
         tell(speed(&mut engine, config.camera.len()));
         if config.camera.is_empty() {
             tell(Finding::new("camera", Verdict::Fail, "no camera is configured: add [camera.<id>] with a source"));
         }
         for (id, camera) in &config.camera {
-            tell(cameras::look(id, camera, size, pad));
+            tell(cameras::look(id, camera, engine.spec()));
         }
     } else {
         tell(Finding::new("camera", Verdict::Warn, "not looked at: the model says how its pictures must be"));
@@ -117,9 +121,7 @@ pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
     worst
 }
 
-type Ready = (crate::engine::Engine, crate::frame::Size, u8);
-
-fn model(config: &Config) -> (Finding, Option<Ready>) {
+fn model(config: &Config) -> (Finding, Option<Engine>) {
     let begun = Instant::now();
     match model::load(config, config.camera.len()) {
         Ok(loaded) => {
@@ -138,15 +140,14 @@ fn model(config: &Config) -> (Finding, Option<Ready>) {
             let verdict = if refused { Verdict::Warn } else { Verdict::Pass };
             let text =
                 if refused { format!("{text}. Without a GPU, say so: model.providers = [\"cpu\"]") } else { text };
-            let ready = (spec.frame, spec.pad);
-            (Finding::new("model", verdict, text), Some((loaded.engine, ready.0, ready.1)))
+            (Finding::new("model", verdict, text), Some(loaded.engine))
         }
         Err(error) => (Finding::new("model", Verdict::Fail, error.to_string()), None),
     }
 }
 
 /// Times decisions on made-up pictures: the probe's, which cost what real ones cost.
-fn speed(engine: &mut crate::engine::Engine, cameras: usize) -> Finding {
+fn speed(engine: &mut Engine, cameras: usize) -> Finding {
     const DECISIONS: u64 = 45;
     let (size, rate) = (engine.spec().frame, engine.spec().rate_hz);
     let mut times = Vec::new();
@@ -263,126 +264,6 @@ fn clock() -> Finding {
         Verdict::Warn,
         "plausible, but no time synchronisation was found: `timedatectl set-ntp true` (alerts work without it)",
     )
-}
-
-#[cfg(feature = "opencv")]
-mod cameras {
-    use super::{Duration, Finding, Frame, Verdict};
-    use crate::camera::{Grab, Opener as _, opencv};
-    use crate::capture::health::Judge;
-    use crate::config::CameraConfig;
-    use crate::frame::{Clock, Size};
-    use crate::health::CameraHealth;
-    use std::sync::mpsc;
-
-    /// Pictures are watched for so long.
-    const WATCH: Duration = Duration::from_secs(2);
-
-    /// Looks through one camera, on a thread of its own that may hang in a driver.
-    pub(super) fn look(id: &str, config: &CameraConfig, size: Size, pad: u8) -> Finding {
-        let part = format!("camera {id}");
-        let (report, reports) = mpsc::channel();
-        let config = config.clone();
-        let limit = Duration::from_secs_f64(config.open_timeout_s + config.read_timeout_s) + WATCH;
-        let _detached = std::thread::spawn(move || report.send(watch(&config, size, pad)));
-        match reports.recv_timeout(limit + Duration::from_secs(2)) {
-            Ok(Ok((verdict, text))) => Finding::new(part, verdict, text),
-            Ok(Err(text)) => Finding::new(part, Verdict::Fail, text),
-            Err(_) => {
-                let text = format!("no answer within {:.0} s: check its power, cable and address", limit.as_secs_f64());
-                Finding::new(part, Verdict::Fail, text)
-            }
-        }
-    }
-
-    fn watch(config: &CameraConfig, size: Size, pad: u8) -> Result<(Verdict, String), String> {
-        let mut opener = opencv::Opener::new(config, size, pad);
-        let source = opener.describe();
-        let clock = Clock::start();
-        let mut stream = opener.open().map_err(|error| error.to_string())?;
-        let opened = clock.now();
-        let mut frame = Frame::new(size);
-        let (mut pictures, mut live) = (0u32, false);
-        // From the first picture on: until then a stream may wait for its key frame.
-        let (mut first, mut last) = (None, opened);
-        // As in the daemon, without the time that a state must last there.
-        let mut judge = Judge::new(size, &config.mask, WATCH / 2, Duration::ZERO);
-        let mut health = CameraHealth::Connecting;
-        while first.is_none_or(|first| last - first < WATCH) {
-            match stream.grab().map_err(|error| error.to_string())? {
-                Grab::End => break,
-                Grab::Picture { media } => {
-                    last = clock.now();
-                    first.get_or_insert(last);
-                    stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
-                    pictures += 1;
-                    live = media.is_none();
-                    health = judge.look(&frame.pixels, stream.view(), last);
-                }
-            }
-        }
-        let Some(first) = first else {
-            return Err(format!("{source} opened and ended without a picture: see whether it plays elsewhere"));
-        };
-        let rate = rate(stream.rate(), live, pictures, last - first);
-        let light = frame.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / frame.pixels.len() as f64;
-        let text = format!(
-            "{source} opened in {:.1} s, {rate:.0} pictures/s, brightness {light:.0}/255, {}",
-            opened.as_secs_f64(),
-            health.as_str()
-        );
-        if health != CameraHealth::Ok {
-            return Ok((Verdict::Warn, format!("{text}: {}", health.mend())));
-        }
-        if rate < 7.5 {
-            return Ok((
-                Verdict::Warn,
-                text + ": slow — set the camera to 15 and its exposure short, for alerts in time",
-            ));
-        }
-        Ok((Verdict::Pass, text))
-    }
-
-    /// Pictures a second, of so many in the `span` from the first to the last. A live source claims what it was set to,
-    /// also where a long exposure or the network gives less; a file's claim is how it will be played, however fast it
-    /// is read.
-    fn rate(claimed: Option<f64>, live: bool, pictures: u32, span: Duration) -> f64 {
-        let measured = f64::from(pictures.saturating_sub(1)) / span.as_secs_f64().max(1e-3);
-        match claimed {
-            Some(claimed) if live => claimed.min(measured),
-            Some(claimed) => claimed,
-            None => measured,
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_webcam_that_claims_thirty_pictures_and_gives_three_gives_three() {
-            assert_eq!(rate(Some(30.0), true, 7, WATCH), 3.0);
-            assert_eq!(rate(None, true, 7, WATCH), 3.0);
-            // Those that were waiting when it was opened come at once.
-            assert_eq!(rate(Some(15.0), true, 41, WATCH), 15.0);
-        }
-
-        #[test]
-        fn a_film_has_the_rate_that_it_is_played_at() {
-            assert_eq!(rate(Some(25.0), false, 901, WATCH), 25.0);
-        }
-    }
-}
-
-#[cfg(not(feature = "opencv"))]
-mod cameras {
-    use super::{Finding, Verdict};
-    use crate::config::CameraConfig;
-    use crate::frame::Size;
-
-    pub(super) fn look(id: &str, _config: &CameraConfig, _size: Size, _pad: u8) -> Finding {
-        Finding::new(format!("camera {id}"), Verdict::Fail, "this falld was built without OpenCV (feature `opencv`)")
-    }
 }
 
 #[cfg(test)]

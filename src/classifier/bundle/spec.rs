@@ -7,6 +7,7 @@ use crate::event::policy::PolicyModel;
 use crate::frame::Size;
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::time::Duration;
 
 /// Memory of one picture where the manifest does not say: twice what a MobileNetV3-Large takes at 256×192.
 const PICTURE_MB: f32 = 24.0;
@@ -62,6 +63,11 @@ impl Spec {
     /// Numbers carried from tick to tick for one camera.
     pub fn state_len(&self) -> usize {
         self.states.iter().sum()
+    }
+
+    /// The longest time from one picture to the next that a clip bridges; what comes later begins a new one.
+    pub fn bridge(&self) -> Duration {
+        Duration::from_secs_f64((self.hold_ticks as f64 + 1.0) / self.rate_hz)
     }
 
     /// Place of a class among the logits.
