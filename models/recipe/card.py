@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evaluate import poisson_upper, wilson
 
-EVENTS = ("real, room not trained on:", "real, trained on:", "rendered", "validation, people never trained on:", "close by:", "ordinary life")
+EVENTS = ("real, room not trained on:", "real, trained on:", "rendered", "validation, people never trained on:")
 SOURCES = ("evaluation.json", "validation.json", "unseen.json", "near.json", "cameras.json", "hours.json")  # in LAB
 KINDS = ("falls", "everyday", "twins", "climbs")
 
@@ -104,14 +104,15 @@ def percent(hits, n):
     return f"{hits} of {n} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
-def events(scores, source):
-    """What was seen of a source's falls, and at what else it alarmed, as a sentence's part."""
+def events(scores, source, apart=True):
+    """What was seen of a source's falls, and at what else it alarmed, as a sentence's part; an interval stands only where clips are `apart`."""
     rows = {kind: scores.get(f"{source} {kind}") for kind in KINDS}
     if not rows["falls"]:
         return MISSING
     calm = [(kind, rows[kind]) for kind in ("everyday", "twins", "climbs") if rows[kind]]
     said = ", ".join(f"{r['clips_alarmed']} of {r['clips']} {kind}" for kind, r in calm)
-    return f"{percent(rows['falls']['seen'], rows['falls']['falls'])} falls are seen and {said} alarmed"
+    seen, n = rows["falls"]["seen"], rows["falls"]["falls"]
+    return f"{percent(seen, n) if apart else f'{seen} of {n}'} falls are seen and {said} alarmed"
 
 
 def climbs(scores, source):
@@ -157,7 +158,7 @@ def card(about, megabytes):
              f"clips ({json.dumps(source.get('chosen_on', {}))}).\n\n")
     climb = policy["climb"]
     return text + pose(source.get("measured")) + LIMITS.format(
-        cameras=events(scores, "other cameras, room not trained on:"), ordinary=ordinary(scores.get("ordinary life")), near=events(scores, "close by:"),
+        cameras=events(scores, "other cameras, room not trained on:", apart=False), ordinary=ordinary(scores.get("ordinary life")), near=events(scores, "close by:"),
         validation=events(scores, "validation:"), climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, 'validation:')} (validation)",
         climb_k=climb["k"], climb_n=climb["n"], climb_s=climb["k"] / about["clip"]["rate_hz"], limits=lineage("limits", *hashes) + "\n")
 
