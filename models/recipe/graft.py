@@ -20,6 +20,7 @@ import export
 from bundle import finish
 from quantise import QUANTISED, quantise
 from restore import MARK, restored
+from resume import sha256
 
 
 def place(node, maker):
