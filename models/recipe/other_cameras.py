@@ -7,7 +7,6 @@ mostly outside count all the same. `choose.py` asks them all, for the room not t
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import cv2
