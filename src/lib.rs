@@ -1,6 +1,7 @@
 //! falld sees a fall or a climb in a camera's picture, on the device, and publishes a durable alert over MQTT.
 //!
-//! One frame's road, left to right; arrows never turn back, and stages do not know each other:
+//! One frame's road, left to right; arrows never turn back, and stages do not know each other, but for `mqtt`, which empties
+//! the store's outbox:
 //!
 //! ```text
 //! camera → capture → slot → detector (classifier, clip, tracker, policy) → store → mqtt
