@@ -2,7 +2,7 @@
 
     python card.py --lab LAB --bundle ../bundle
 
-What `evaluate.py`, `other_cameras.py`, `hours.py` and `measure.py` wrote into LAB of this encoder and this head goes into the manifest's
+What `evaluate.py`, `other_cameras.py`, `hours.py` and `measure.py` wrote into LAB of this encoder, this head and this policy goes into the manifest's
 provenance, and the card is written from there; what was not measured is called so. `lineage.md` tells of networks, by their hashes,
 where they come from and what is peculiar to them.
 """
@@ -12,7 +12,7 @@ import json
 import re
 from pathlib import Path
 
-from evaluate import poisson_upper, wilson
+from evaluate import decided_by, poisson_upper, wilson
 
 EVENTS = ("real, room not trained on:", "real, trained on:", "rendered", "validation, people never trained on:")
 SOURCES = ("evaluation.json", "validation.json", "unseen.json", "near.json", "cameras.json", "hours.json")  # in LAB
@@ -82,10 +82,11 @@ def lineage(kind, *hashes, path=Path(__file__).parent / "lineage.md"):
 
 
 def measured(lab, about, name):
-    """What LAB/`name` says of the bundle with the manifest `about`; {} if it is missing or of other networks."""
+    """What LAB/`name` says of the bundle with the manifest `about`; {} if it is missing, or of other networks or rules."""
     path = lab / name
     found = json.loads(path.read_text()) if path.exists() else {}
-    return found if all(found.get(part) == about[part]["sha256"] for part in ("encoder", "head")) else {}
+    mine, of = decided_by(about), found.get("of")
+    return found if of and all(mine.get(key) == value for key, value in of.items()) else {}
 
 
 def table(rows):

@@ -113,9 +113,14 @@ def summary(results):
             "climb_alerts": sum(r["climb_alerts"] for r in results)}
 
 
+def decided_by(manifest):
+    """What in a bundle decides its events: both networks, by their hashes, and the rules around them."""
+    return {**{part: manifest[part]["sha256"] for part in ("encoder", "head")}, **{key: manifest[key] for key in ("clip", "tracker", "temperature", "policy")}}
+
+
 def record(path, bundle, found, **more):
-    """Writes what was counted, {name: `summary`}, with the networks that it was counted of, for `card.py`."""
-    path.write_text(json.dumps({**{part: bundle.manifest[part]["sha256"] for part in ("encoder", "head")}, "summary": found, **more}, indent=1))
+    """Writes what was counted, {name: `summary`}, with what decided it, for `card.py`."""
+    path.write_text(json.dumps({"of": decided_by(bundle.manifest), "summary": found, **more}, indent=1))
 
 
 def rater(manifest, logits, keep_rows):

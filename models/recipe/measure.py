@@ -62,7 +62,7 @@ def main():
         out["head_ms"] += milliseconds([head], feed)
     out["note"] = f"ONNX Runtime {ort.__version__}, {platform.machine()}, two busy cores: the least of 60 runs in turns."
     hashes = {part: sha256(args.bundle / f"{part}.onnx") for part in ("encoder", "head")}
-    (args.lab / "measured.json").write_text(json.dumps({**hashes, **out}, indent=1))
+    (args.lab / "measured.json").write_text(json.dumps({"of": hashes, **out}, indent=1))
     print(json.dumps(out))
 
 

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import card
-from evaluate import summary
+from evaluate import record, summary
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
 MEGABYTES = {"encoder": 4.0, "head": 1.0}
@@ -33,13 +34,13 @@ def test_what_was_not_measured_is_called_so():
     assert "\nNot measured.\n" in text, "joints and latency"
 
 
-def test_counts_of_other_networks_are_not_taken(tmp_path):
+def test_counts_of_other_networks_or_of_another_policy_are_not_taken(tmp_path):
     about = manifest()
-    mine = {part: about[part]["sha256"] for part in ("encoder", "head")}
-    (tmp_path / "hours.json").write_text(json.dumps({**mine, "summary": {"ordinary life": {}}}))
+    counted = SimpleNamespace(manifest=about)
+    record(tmp_path / "hours.json", counted, {"ordinary life": {}})
     assert "summary" in card.measured(tmp_path, about, "hours.json")
-    (tmp_path / "hours.json").write_text(json.dumps({**mine, "head": "another", "summary": {"ordinary life": {}}}))
-    assert card.measured(tmp_path, about, "hours.json") == {}
+    for other in ({"head": {**about["head"], "sha256": "another"}}, {"policy": {**about["policy"], "fall": {**about["policy"]["fall"], "enter": 0.9}}}):
+        assert card.measured(tmp_path, {**about, **other}, "hours.json") == {}
     assert card.measured(tmp_path, about, "near.json") == {}
 
 
