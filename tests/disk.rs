@@ -91,6 +91,18 @@ fn fill(ballast: &Path) {
     while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|written| written > 0) {}
 }
 
+/// A small disk for the store, and a broker, in its folder, with who listens there. None where nothing can be mounted, which is said.
+async fn site() -> Option<(SmallDisk, tempfile::TempDir, Mosquitto, Subscriber)> {
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: no right to mount a tmpfs here");
+        return None;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    Some((disk, folder, mosquitto, subscriber))
+}
+
 /// Falls of a run whose power fails before anybody hears of them.
 fn unheard(store: &StoreConfig, count: usize) -> Vec<Uuid> {
     let clock = Clock::start();
@@ -106,13 +118,7 @@ fn unheard(store: &StoreConfig, count: usize) -> Vec<Uuid> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_disk_becomes_full_and_recovers() {
     let _alone = ALONE.lock().await;
-    let Some(disk) = SmallDisk::new() else {
-        println!("skipped: no right to mount a tmpfs here");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let mosquitto = Mosquitto::start(folder.path(), OPEN);
-    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let Some((disk, _folder, mosquitto, mut subscriber)) = site().await else { return };
     let store = store_in(disk.0.path());
     let falld = Falld::start(&store, broker_at(mosquitto.port));
     falld.connected().await;
@@ -136,13 +142,7 @@ async fn a_real_disk_becomes_full_and_recovers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn falld_starts_on_a_disk_that_takes_nothing() {
     let _alone = ALONE.lock().await;
-    let Some(disk) = SmallDisk::new() else {
-        println!("skipped: no right to mount a tmpfs here");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let mosquitto = Mosquitto::start(folder.path(), OPEN);
-    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let Some((disk, _folder, mosquitto, mut subscriber)) = site().await else { return };
     let store = store_in(disk.0.path());
     let (mut early, mut last) = (unheard(&store, 40), 0);
     for obstacle in ["full", "read-only", "out of inodes"] {
@@ -199,13 +199,7 @@ async fn a_damaged_store_on_a_disk_without_room_for_its_successor_loses_nothing(
     /// Room to read the damaged file, whose shared memory takes 32 KiB, and not to write another.
     const ROOM: u64 = 40 << 10;
     let _alone = ALONE.lock().await;
-    let Some(disk) = SmallDisk::new() else {
-        println!("skipped: no right to mount a tmpfs here");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let mosquitto = Mosquitto::start(folder.path(), OPEN);
-    let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
+    let Some((disk, _folder, mosquitto, mut subscriber)) = site().await else { return };
     let store = store_in(disk.0.path());
     let ids = unheard(&store, 40);
     damage(&store.path);
