@@ -5,6 +5,7 @@ use crate::event::{Class, EventType, Unfinished};
 use crate::frame::Moment;
 use crate::store::row::{Context, Receipt, Row, Times};
 use rusqlite::{Connection, OptionalExtension, Result, params};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -167,17 +168,22 @@ pub(crate) fn undelivered(
     collect(statement.query(params![camera, signed(after)])?, limit, process, damaged)
 }
 
-/// Every undelivered event that can still be read from a damaged file.
+/// Every undelivered event that can still be read from a damaged file, oldest first. What waits is asked of both tables, and
+/// of each from both ends, for a reading ends at the first broken page; then each event is read alone.
 pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
-    let sql = format!("SELECT {COLUMNS} FROM events WHERE seq IN (SELECT seq FROM outbox) ORDER BY seq");
-    let Ok(mut statement) = connection.prepare(&sql) else { return Vec::new() };
-    let mut rows = Vec::new();
-    if let Ok(mut cursor) = statement.query([]) {
-        while let Ok(Some(row)) = cursor.next() {
-            rows.extend(parse(row, ""));
+    let mut waiting = BTreeSet::new();
+    for table in ["outbox", "events NOT INDEXED WHERE acknowledged_us IS NULL"] {
+        for order in ["ASC", "DESC"] {
+            let sql = format!("SELECT seq FROM {table} ORDER BY seq {order}");
+            let Ok(mut statement) = connection.prepare(&sql) else { continue };
+            let Ok(numbers) = statement.query_map([], |row| row.get::<_, i64>(0)) else { continue };
+            waiting.extend(numbers.map_while(Result::ok));
         }
     }
-    rows
+    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS} FROM events WHERE seq = ?1")) else {
+        return Vec::new();
+    };
+    waiting.iter().filter_map(|seq| event.query_row([seq], |row| Ok(parse(row, ""))).ok().flatten()).collect()
 }
 
 /// Gives undelivered events the numbers after `last`, in their order: all or none. A transaction for each would fill the

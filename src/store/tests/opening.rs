@@ -13,20 +13,70 @@ fn a_damaged_file_is_moved_aside_and_its_outbox_saved() {
             assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, seq);
         }
     }
-    // Into the file with everything; then noise over an index page that the rows do not need.
-    let file = Connection::open(&config.path).unwrap();
-    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_by_acknowledgement'";
-    let page: i64 = file.query_row(root, [], |row| row.get(0)).unwrap();
-    drop(file);
-    let bytes = std::fs::OpenOptions::new().write(true).open(&config.path).unwrap();
-    bytes.write_all_at(&[0xa5; 4096], (page.unsigned_abs() - 1) * 4096).unwrap();
+    spoil(&config, &pages(&config, "events_by_acknowledgement"));
 
     let mut store = open(&config);
     assert_eq!(waiting(&mut store.outbox().unwrap(), "bed").len(), 50, "saved");
     assert_eq!(store.recorder().append(&event("bed"), &Context::default()).seq, 51);
     let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().any(|name| name.to_string_lossy().starts_with("falld.db.corrupt-")));
+}
+
+#[test]
+fn broken_pages_cost_what_lies_on_them_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let ids = some_delivered(&config, 300);
+    let leaves = pages(&config, "events");
+    assert!(leaves.len() > 12, "{leaves:?}");
+    spoil(&config, &[leaves[6], leaves[9]]);
+
+    let saved = waiting(&mut open(&config).outbox().unwrap(), "bed");
+    let places = saved.iter().map(|row| ids.iter().position(|id| *id == row.id).unwrap()).collect::<Vec<_>>();
+    assert!(places.is_sorted(), "in their order");
+    let gaps = places.windows(2).filter(|two| two[1] > two[0] + 1).count();
+    assert_eq!((gaps, places[0], *places.last().unwrap()), (2, 0, ids.len() - 1), "two pages are lost: {places:?}");
+}
+
+#[test]
+fn a_broken_outbox_costs_no_event_and_sends_none_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let ids = some_delivered(&config, 60);
+    spoil(&config, &pages(&config, "outbox"));
+    let saved = waiting(&mut open(&config).outbox().unwrap(), "bed");
+    assert!(saved.iter().map(|row| row.id).eq(ids));
+}
+
+/// `count` events, of which the first third has been delivered; the ids of the others.
+fn some_delivered(config: &StoreConfig, count: u64) -> Vec<Uuid> {
+    let mut store = open(config);
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let sent = event("bed");
+        store.recorder().append(&sent, &Context::default());
+        ids.push(sent.id);
+    }
+    let outbox = store.outbox().unwrap();
+    (1..=count / 3).for_each(|seq| outbox.delivered(receipt(seq, 3)));
+    ids.split_off(usize::try_from(count / 3).unwrap())
+}
+
+/// The leaf pages of a table or an index, in their order, once everything is in the file.
+fn pages(config: &StoreConfig, name: &str) -> Vec<u64> {
+    let file = Connection::open(&config.path).unwrap();
+    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let sql = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
+    let mut leaves = file.prepare(sql).unwrap();
+    leaves.query_map([name], |row| row.get::<_, i64>(0)).unwrap().map(|page| page.unwrap().unsigned_abs()).collect()
+}
+
+/// Noise over pages of the file.
+fn spoil(config: &StoreConfig, pages: &[u64]) {
+    let bytes = std::fs::OpenOptions::new().write(true).open(&config.path).unwrap();
+    for page in pages {
+        bytes.write_all_at(&[0xa5; 4096], (page - 1) * 4096).unwrap();
+    }
 }
 
 #[test]
