@@ -163,7 +163,7 @@ impl Engine {
     }
 
     /// A caregiver is on it. What goes on at a disarmed camera nobody was told of, and nobody can mean.
-    pub fn acknowledge(&mut self, camera: usize, class: Option<Class>, now: Moment) -> Option<Transition> {
+    pub fn acknowledge(&mut self, camera: usize, class: Class, now: Moment) -> Option<Transition> {
         let watch = &mut self.watches[camera];
         if watch.armed { watch.policy.acknowledge(class, now) } else { None }
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 /// Orders obeyed in one turn, so that a flood of them does not keep pictures waiting.
 pub(super) const ORDERS_A_TURN: usize = 16;
+const BOTH: [Class; 2] = [Class::Fall, Class::Climb];
 /// One test of a camera in so long: each costs a commit, and a fall must not wait behind a hundred of them.
 pub(super) const TEST_EVERY: Duration = Duration::from_secs(2);
 
@@ -43,16 +44,13 @@ impl<O: Outlet> Detector<O> {
         match order {
             Order::Acknowledge(id, incident) => {
                 let Some(camera) = self.find(&id) else { return };
-                let named = |incident| self.seen[camera].incidents.iter().find(|(_, it)| **it == incident);
-                let class = match incident.map(named) {
-                    None => None,
-                    Some(Some((class, _))) => Some(*class),
-                    // Of an incident that is over.
-                    Some(None) => return,
+                let meant = |class: &Class| match incident {
+                    None => true,
+                    // None of the camera's, if it is over.
+                    Some(incident) => self.seen[camera].incidents.get(class) == Some(&incident),
                 };
-                if let Some(transition) = self.engine.acknowledge(camera, class, now) {
-                    self.tell(camera, transition, at);
-                }
+                let classes = BOTH.into_iter().filter(meant).collect::<Vec<_>>();
+                self.acknowledge(camera, &classes, at);
             }
             Order::Test(id) => {
                 if let Some(camera) = self.find(&id) {
@@ -73,9 +71,7 @@ impl<O: Outlet> Detector<O> {
                     if !armed {
                         // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the
                         // end of.
-                        if let Some(transition) = self.engine.acknowledge(camera, None, now) {
-                            self.tell(camera, transition, at);
-                        }
+                        self.acknowledge(camera, &BOTH, at);
                         self.seen[camera].incidents.clear();
                     }
                     self.engine.arm(camera, armed);
@@ -83,6 +79,15 @@ impl<O: Outlet> Detector<O> {
                 }
             }
             Order::Configure(policy) => self.engine.configure(&policy),
+        }
+    }
+
+    /// Somebody is on it: told of each class that is going on, or a restart would bring back the one that was not.
+    fn acknowledge(&mut self, camera: usize, classes: &[Class], at: Ledger) {
+        for class in classes {
+            if let Some(transition) = self.engine.acknowledge(camera, *class, at.decided) {
+                self.tell(camera, transition, at);
+            }
         }
     }
 

@@ -257,15 +257,15 @@ impl Policy {
         self.tick(now)
     }
 
-    /// A caregiver is on it. Ends the escalation of what is happening at this camera, or of one `class` of it; tells of it
-    /// once. What nobody has been told of yet cannot be meant: its alert still comes.
-    pub fn acknowledge(&mut self, class: Option<Class>, now: Moment) -> Option<Transition> {
+    /// A caregiver is on it. Ends the escalation of the `class` of what is happening at this camera; tells of it once. What
+    /// nobody has been told of yet cannot be meant: its alert still comes.
+    pub fn acknowledge(&mut self, class: Class, now: Moment) -> Option<Transition> {
         self.pass(now);
-        let meant = |one| class.is_none_or(|class| class == one);
-        let fall = meant(Class::Fall) && self.fall.acknowledge();
-        let climb = meant(Class::Climb) && self.climb.acknowledge();
-        let told = if fall { Some(Class::Fall) } else { climb.then_some(Class::Climb) };
-        told.map(|class| self.tell(class, EventType::Acknowledged, false))
+        let track = match class {
+            Class::Fall => &mut self.fall,
+            Class::Climb => &mut self.climb,
+        };
+        track.acknowledge().then(|| self.tell(class, EventType::Acknowledged, false))
     }
 
     /// Where the camera stands. A fall is shown before a climb, a climb before a suspicion.

@@ -78,10 +78,10 @@ impl Room {
     }
 
     fn acknowledge(&mut self) -> &mut Self {
-        self.acknowledge_one(None)
+        self.acknowledge_one(Class::Fall).acknowledge_one(Class::Climb)
     }
 
-    fn acknowledge_one(&mut self, class: Option<Class>) -> &mut Self {
+    fn acknowledge_one(&mut self, class: Class) -> &mut Self {
         let told = self.policy.acknowledge(class, tick_time(self.tick));
         self.hear(told);
         self

@@ -3,6 +3,7 @@
 
 use super::{MODEL, RATE, Room, tick_time};
 use falld::config::PolicyConfig;
+use falld::event::Class;
 use falld::event::EventType::{self, Climb, Fall, LongLie, Recovered};
 use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores, State};
 use falld::frame::Moment;
@@ -56,16 +57,16 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     let (a, b) = ((level + noise * wobble).clamp(0.0, 1.0), (other - noise * wobble).clamp(0.0, 1.0));
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
-                    policy.observe(at, 0, Scores { fall: a, climb: b, upright: None })
+                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None }), None]
                 }
-                Act::Away(_) => policy.tick(at),
-                Act::Lost => policy.camera_lost(at),
-                Act::Acknowledge => policy.acknowledge(None, at),
+                Act::Away(_) => [policy.tick(at), None],
+                Act::Lost => [policy.camera_lost(at), None],
+                Act::Acknowledge => [Class::Fall, Class::Climb].map(|class| policy.acknowledge(class, at)),
             };
             states.push(policy.state());
             let hits = |list: &[bool], n: u32| list.iter().rev().take(n as usize).filter(|hit| **hit).count() as u32;
             let (fall_hits, climb_hits) = (hits(&fall, model.fall.n), hits(&climb, model.climb.n));
-            heard.extend(told.map(|told| Heard { at, event: told.event, fall_hits, climb_hits }));
+            heard.extend(told.into_iter().flatten().map(|told| Heard { at, event: told.event, fall_hits, climb_hits }));
         }
     }
     (heard, states)

@@ -233,7 +233,7 @@ fn carer_acknowledges_the_first_fall_while_the_second_is_still_untold() {
 #[test]
 fn carer_acknowledges_a_climb_and_not_the_fall_beside_it() {
     let mut room = Room::new();
-    room.scores(5.0, 0.9, 0.9).acknowledge_one(Some(Class::Climb));
+    room.scores(5.0, 0.9, 0.9).acknowledge_one(Class::Climb);
     assert_eq!(room.events(), [Fall, Climb, Acknowledged]);
     room.scores(40.0, 0.9, 0.9);
     assert_eq!(room.events(), [Fall, Climb, Acknowledged, LongLie]);

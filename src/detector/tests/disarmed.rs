@@ -28,6 +28,25 @@ fn who_disarms_a_camera_while_somebody_is_down_is_on_it() {
 }
 
 #[test]
+fn who_disarms_a_camera_or_says_that_they_are_on_it_means_the_fall_and_the_climb() {
+    for order in [Order::Arm("bed".into(), false), Order::Acknowledge("bed".into(), None)] {
+        let mut room = Room::new(1, 1, ScriptedClassifier::new());
+        let going_on = |class| Unfinished {
+            camera: "bed".into(),
+            class,
+            incident: Uuid::now_v7(),
+            long_lie: false,
+            acknowledged: false,
+        };
+        room.detector.resume(vec![going_on(Class::Fall), going_on(Class::Climb)]);
+        room.turn(&[order]).unwrap();
+        let told = room.ear.heard(|heard| heard.events.iter().map(|told| (told.event, told.class)).collect::<Vec<_>>());
+        let both = [Class::Fall, Class::Climb].map(|class| (EventType::Acknowledged, class));
+        assert_eq!(told, both, "or a restart would bring back the climb");
+    }
+}
+
+#[test]
 fn a_fall_at_a_disarmed_camera_is_nobodys_to_acknowledge() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
     let disarm = Order::Arm("bed".into(), false);
