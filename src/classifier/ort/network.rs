@@ -4,7 +4,7 @@
 //! in the arrays that the C function wants, so a running network leaves Rust's heap alone.
 
 use super::chain;
-use super::provider::{self, Report};
+use super::provider::{self, Answer, Report};
 use crate::classifier::ClassifierError;
 use crate::classifier::bundle::{Bundle, NetworkFacts, Side, TensorFacts};
 use crate::config::{ModelConfig, Provider};
@@ -86,26 +86,38 @@ impl Network {
                 chain(error)
             ))
         };
-        let mut builder = Session::builder(environment)
-            .map_err(|error| refuse(&error))?
-            .with_optimization_level(GraphOptimizationLevel::All)
-            .map_err(|error| refuse(&error))?
-            .with_intra_threads(config.threads)
-            .map_err(|error| refuse(&error))?
-            .with_inter_threads(1)
-            .map_err(|error| refuse(&error))?
-            // A spinning thread takes the core that decodes the next picture.
-            .with_intra_op_spinning(false)
-            .map_err(|error| refuse(&error))?
-            // A plan of all activations in one block; without it they share a smaller one, at the same speed: 18 MB.
-            .with_memory_pattern(false)
-            .map_err(|error| refuse(&error))?;
-        if config.require.is_some_and(|required| required != Provider::Cpu) {
-            builder = builder.with_disable_cpu_fallback().map_err(|error| refuse(&error))?;
-        }
-        let report = provider::register(&mut builder, bundle, facts, config, capacity)?;
-        let session =
-            builder.commit_from_file(&path).map_err(|error| not_taken(report.active, &path, &chain(&error)))?;
+        let mut asked = Vec::new();
+        let (session, report) = loop {
+            let mut builder = Session::builder(environment)
+                .map_err(|error| refuse(&error))?
+                .with_optimization_level(GraphOptimizationLevel::All)
+                .map_err(|error| refuse(&error))?
+                .with_intra_threads(config.threads)
+                .map_err(|error| refuse(&error))?
+                .with_inter_threads(1)
+                .map_err(|error| refuse(&error))?
+                // A spinning thread takes the core that decodes the next picture.
+                .with_intra_op_spinning(false)
+                .map_err(|error| refuse(&error))?
+                // A plan of all activations in one block; without it they share a smaller one, at the same speed: 18 MB.
+                .with_memory_pattern(false)
+                .map_err(|error| refuse(&error))?;
+            if config.require.is_some_and(|required| required != Provider::Cpu) {
+                builder = builder.with_disable_cpu_fallback().map_err(|error| refuse(&error))?;
+            }
+            let report = provider::register(&mut builder, bundle, facts, config, capacity, &asked)?;
+            match builder.commit_from_file(&path) {
+                Ok(session) => break (session, report),
+                Err(error) => {
+                    let refusal = chain(&error);
+                    let failed = not_taken(report.active, &path, &refusal);
+                    asked.push(Answer { provider: report.active, refusal: Some(refusal) });
+                    if provider::wishes(config, &asked).is_empty() {
+                        return Err(failed);
+                    }
+                }
+            }
+        };
         agree(&session, facts).map_err(|text| ClassifierError::Bundle(format!("{}: {text}", path.display())))?;
         let mut names = Vec::new();
         for tensor in facts.inputs.iter().chain(&facts.outputs) {
@@ -139,7 +151,7 @@ impl Network {
     }
 }
 
-/// Why a provider that serves gave no session. The file's hash was right, so on a GPU it is the GPU: its memory may be
+/// Why the last provider that was wished for gave no session. The file's hash was right, so on a GPU it is the GPU: its memory may be
 /// short for the moment, as when another program starts beside falld, and ONNX Runtime has no code for that.
 fn not_taken(provider: Provider, path: &Path, reason: &str) -> ClassifierError {
     let what = format!("cannot load {} on {provider}: {reason}", path.display());

@@ -84,7 +84,14 @@ impl fmt::Display for Reports {
     }
 }
 
-/// Registers the wished providers with `builder` until one serves.
+/// The wished providers that were not asked before, in their order.
+pub(super) fn wishes(config: &ModelConfig, asked: &[Answer]) -> Vec<Provider> {
+    let wished = config.require.map_or_else(|| config.providers.clone(), |required| vec![required]);
+    wished.into_iter().filter(|provider| asked.iter().all(|answer| answer.provider != *provider)).collect()
+}
+
+/// Registers the wished providers with `builder` until one serves; those `asked` before are not asked again, and their
+/// answers stand first in the report.
 ///
 /// TensorRT leaves single operators to the next provider, so CUDA is registered behind it when it is wished too. With
 /// `model.require` set to a GPU provider, a single operator on the processor is a refusal by ONNX Runtime itself.
@@ -94,14 +101,11 @@ pub(super) fn register(
     network: &NetworkFacts,
     config: &ModelConfig,
     batch: usize,
+    asked: &[Answer],
 ) -> Result<Report, ClassifierError> {
-    let wishes = match config.require {
-        Some(required) => vec![required],
-        None => config.providers.clone(),
-    };
-    let mut answers = Vec::new();
+    let mut answers = asked.to_vec();
     let mut active = None;
-    for provider in wishes {
+    for provider in wishes(config, asked) {
         let registered = match provider {
             Provider::Tensorrt => tensorrt(bundle, network, config, batch).register(builder),
             Provider::Cuda => {
@@ -184,6 +188,18 @@ mod tests {
         let reports = Reports { encoder: report(None), head: report(Some("out of memory")) };
         assert_eq!((reports.active(), reports.refused()), (Provider::Cpu, true));
         assert_eq!(reports.to_string(), "cuda; its head on cpu; cuda refused: out of memory");
+    }
+
+    #[test]
+    fn a_gpu_that_gives_no_session_hands_on_to_the_next_wish_and_one_that_is_required_to_nobody() {
+        let wished = [Provider::Tensorrt, Provider::Cuda, Provider::Cpu];
+        let config = ModelConfig { providers: wished.into(), require: None, ..ModelConfig::default() };
+        let failed = |provider| Answer { provider, refusal: Some("out of memory".into()) };
+        assert_eq!(wishes(&config, &[]), wished);
+        assert_eq!(wishes(&config, &[failed(Provider::Tensorrt)]), wished[1..]);
+        let required = ModelConfig { require: Some(Provider::Cuda), ..config };
+        assert_eq!(wishes(&required, &[]), [Provider::Cuda]);
+        assert_eq!(wishes(&required, &[failed(Provider::Cuda)]), []);
     }
 
     #[test]
