@@ -30,6 +30,7 @@ from resume import sha256
 from stream import Bundle
 
 POLICY = {"fall": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "climb": {"enter": 0.8, "exit": 0.4, "k": 12, "n": 15}}
+UNMEASURED = "# falld-pose: not measured yet\n\n`make -C models/recipe evaluate card` measures it and writes this page.\n"
 
 
 def calibration(lab, count=160, seed=config.SEED):
@@ -47,9 +48,9 @@ def calibration(lab, count=160, seed=config.SEED):
     return np.stack(out)
 
 
-def tensors(kind, batch):
+def tensors(kind, batch, embedding=0):
     """The manifest's inputs and outputs of the encoder or the head."""
-    f, g, t, k = config.FEATURES, config.SCENE, config.TICKS, len(config.CLASSES)
+    f, g, t, k = config.FEATURES + embedding, config.SCENE, config.TICKS, len(config.CLASSES)
     picture = ["u8", [batch, config.HEIGHT, config.WIDTH, 3]]
     table = {
         "encoder": ([["frame", "frame", *picture], ["previous", "previous", *picture]],
@@ -90,6 +91,8 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
     encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
     torch.manual_seed(config.SEED)
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
+    if (out / "manifest.json").exists() and json.loads((out / "manifest.json").read_text())["people"]["embedding"]:
+        raise SystemExit(f"{out} has what `ground.py` added: build on the bundle that it was added to, and add it again")
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -107,7 +110,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
         export.head(Mirrored(Head()), new / "head.onnx")
-    (new / "CARD.md").write_text("# falld-pose: not measured yet\n\n`make -C models/recipe evaluate card` measures it and writes this page.\n")
+    (new / "CARD.md").write_text(UNMEASURED)
     return finish(new, manifest(new, choice, data, version), out)
 
 
@@ -116,8 +119,8 @@ def finish(new, about, out):
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     made = Bundle(new)
     about["probe"] = probe.facts(about, made.encode, made.logits)
-    if about["probe"]["person"]["row"][-1] < about["tracker"]["start_score"]:
-        raise SystemExit(f"the encoder does not find the person drawn in the probe: {about['probe']['person']['row'][-1]}")
+    if about["probe"]["person"]["row"][config.SCORE] < about["tracker"]["start_score"]:
+        raise SystemExit(f"the encoder does not find the person drawn in the probe: {about['probe']['person']['row'][config.SCORE]}")
     (new / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import config
 from apart import Peak, apart, least_seconds, machine, write
+from stream import row_length
 
 PUBLISHED = (  # a published SlowFast compression; accuracy on its own data, so not to be compared with the events here
     {"name": "published: SlowFast, original", "disk_mb": 328, "peak_mb": 7800, "clip_fps": 12, "accuracy": "93.5 %"},
@@ -59,13 +60,13 @@ def original(times):
         return {"disk_mb": round(Path(file.name).stat().st_size / 1e6, 1), **found}
 
 
-def light(encoder, head, times):
-    """An encoder and the head, one person followed. Following itself, some additions a frame, is left out."""
+def light(encoder, head, row, times):
+    """An encoder and the head, whose rows have `row` numbers, one person followed. Following itself, some additions a frame, is left out."""
     import onnxruntime as ort
 
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (config.TICKS, config.HEIGHT, config.WIDTH, 3), np.uint8)
-    feed = {"person": rng.random((1, config.TICKS, config.FEATURES), np.float32), "scene": rng.random((1, config.TICKS, config.SCENE), np.float32),
+    feed = {"person": rng.random((1, config.TICKS, row), np.float32), "scene": rng.random((1, config.TICKS, config.SCENE), np.float32),
             "mask": np.ones((1, config.TICKS, 2), np.float32)}
 
     def load():
@@ -107,7 +108,7 @@ def main():
     rows = [{"name": "SlowFast R50, fp32 (original)", **apart(original, args.times)}]
     progress.update()
     for name, encoder in encoders.items():
-        rows.append({"name": name, **apart(light, encoder, head, args.times)})
+        rows.append({"name": name, **apart(light, encoder, head, row_length(json.loads((args.bundle / "manifest.json").read_text())), args.times)})
         progress.update()
     progress.close()
     rows[-1] |= events(args.lab / "evaluation.json")

@@ -64,7 +64,7 @@ class Case:
         ones: anybody), or None where there is no tick."""
         at = np.flatnonzero((self.encoded[0] >= start) & (self.encoded[0] <= end))
         people = self.encoded[2][at]
-        there = people[..., -1] >= self.manifest["tracker"]["min_score"]
+        there = people[..., config.SCORE] >= self.manifest["tracker"]["min_score"]
         if self.about and (self.known or self.climbs):
             there &= np.array([overlap(p[:, BOX], b) for p, b in zip(people, self._true_boxes()[at], strict=True)]).reshape(there.shape) >= OVERLAP
         return float(there.any(1).mean()) if len(at) else None

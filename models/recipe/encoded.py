@@ -16,7 +16,7 @@ from nets.head import mirror, mirror_grid
 from stream import Rings
 
 MANIFEST = {"clip": {"ticks": 10**9, "hold_ticks": config.HOLD_TICKS, "min_ticks": 1}, "tracker": config.TRACKER,
-            "people": {"max": config.PEOPLE}, "head": {"scene_row": False}}
+            "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0}, "head": {"scene_row": False}}
 
 PACE = 0.05        # spread of the logarithm of how much faster or slower a window is shown
 MOVED = 0.4        # share of windows shown elsewhere in the picture
@@ -28,12 +28,12 @@ SHARES = {FALL: 0.4, CLIMB: 0.22, NORMAL: 0.38}  # of the windows, by the graves
 
 
 def follow(encoded):
-    """The tracker over one encoded clip -> (people of each track (k,n,F), seen (k,n), scene (n,G), tick -> frame (n,))."""
+    """The tracker over one encoded clip, of whose rows what stands behind F is left out -> (people of each track (k,n,F), seen (k,n), scene (n,G), tick -> frame (n,))."""
     rings, frame_of, rows = Rings(MANIFEST), [], {}
     n = 0
     for index, (gap, people, scene) in enumerate(zip(encoded["missed"], encoded["people"], encoded["scene"], strict=True)):
         gap = int(gap) if n else 0
-        rings.tick(people, scene, gap)
+        rings.tick(people[:, : config.FEATURES], scene, gap)
         if gap > config.HOLD_TICKS:
             return None
         frame_of += [max(0, index - 1)] * gap + [index]

@@ -48,7 +48,7 @@ def followings(rng):
             shown = [i for i in rng.permutation(6) if rng.random() < (0.7, 0.5, 0.25)[case]][: config.PEOPLE]
             for row, i in zip(rows, shown, strict=False):
                 box = np.concatenate([place[i] - size[i] / 2, place[i] + size[i] / 2]).round(3)
-                row[BOX], row[-1] = box, round(float(rng.uniform(0.02, 0.4)), 2)
+                row[BOX], row[config.SCORE] = box, round(float(rng.uniform(0.02, 0.4)), 2)
             answer = tracker.update(rows)
             ticks.append({"boxes": rows[:, 51:56].round(3).astype(float).round(3).tolist(), "followed": [[t.id, -1 if i is None else i] for t, i in answer]})
         out.append({"tracker": {**config.TRACKER, "max_missed": 6}, "width": config.WIDTH, "height": config.HEIGHT, "ticks": ticks})

@@ -23,6 +23,9 @@ from restore import MARK, restored
 from resume import sha256
 
 
+ADDED = ("aloft.", "/aloft/")  # how the places of what is added to the network begin
+
+
 def place(node, maker):
     """What a node of the network is known by in every graph: a convolution by its weight's name, another by its own. `maker`: what
     makes a tensor, for weights that are integers."""
@@ -48,9 +51,9 @@ def scales(path):
     return out
 
 
-def grafted(shipped, net, path):
+def grafted(shipped, net, path, aloft=None, pictures=None):
     """Writes at `path` the INT8 encoder of `net` with the scales of the one at `shipped`, whose weights it has. A network that is not
-    that one is an error."""
+    that one is an error. With `aloft` (`nets/aloft.py`) that is added to it, calibrated on `pictures` u8 (n,H,W,3)."""
     found = scales(shipped)
 
     def known(nodes):
@@ -58,9 +61,10 @@ def grafted(shipped, net, path):
                 for node in nodes for index, value in found.get(place(node, {}), {}).items()}
 
     with tempfile.TemporaryDirectory() as folder:
-        plain = export.encoder(net, Path(folder) / "plain.onnx")
-        quantise(plain, path, np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8), known=known)
-    new = scales(path)
+        plain = export.encoder(net, Path(folder) / "plain.onnx", aloft)
+        pictures = np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8) if pictures is None else pictures
+        quantise(plain, path, pictures, known=known)
+    new = {name: value for name, value in scales(path).items() if not name.startswith(ADDED)}
     if other := sorted(name for name in {*found, *new} if found.get(name) != new.get(name)):
         raise ValueError(f"{shipped}: not the network of today's code, whose scales would be others at {other}")
     return path

@@ -15,6 +15,7 @@ import onnxruntime as ort
 import config
 from pose_check import reference, report
 from resume import sha256
+from stream import row_length
 
 
 def session(path, threads):
@@ -54,10 +55,10 @@ def main():
         seen = report(people, pictures, lambda f, p, s=s: s.run(["people", "scene"], {"frame": f, "previous": p}))
         out["encoders"][name] = {**seen, "ms": [took[name, 1], took[name, 2]]}
     head = session(args.bundle / "head.onnx", 1)
-    rng = np.random.default_rng(0)
+    rng, length = np.random.default_rng(0), row_length(json.loads((args.bundle / "manifest.json").read_text()))
     out["head_ms"] = []
     for rows in (1, 4):
-        feed = {"person": rng.random((rows, config.TICKS, config.FEATURES), np.float32), "scene": rng.random((rows, config.TICKS, config.SCENE), np.float32),
+        feed = {"person": rng.random((rows, config.TICKS, length), np.float32), "scene": rng.random((rows, config.TICKS, config.SCENE), np.float32),
                 "mask": np.ones((rows, config.TICKS, 2), np.float32)}
         out["head_ms"] += milliseconds([head], feed)
     out["note"] = f"ONNX Runtime {ort.__version__}, {platform.machine()}, two busy cores: the least of 60 runs in turns."

@@ -3,7 +3,7 @@
 import numpy as np
 
 import config
-from stream import Rings
+from stream import Rings, row_length
 
 HAIR, SKIN, SHIRT, SLEEVE, TROUSERS, SHOE = (60, 40, 30), (215, 165, 135), (40, 70, 150), (30, 55, 120), (45, 45, 50), (20, 20, 20)
 TOLERANCE = {"logits": 0.05, "person": 0.05}
@@ -50,7 +50,7 @@ def facts(manifest, encode, head, ticks=config.TICKS):
     if asked is not None:
         logits = head(*(x[:1] for x in asked[1:]))[0]
     else:
-        zeros = np.zeros((1, config.TICKS, config.FEATURES), np.float32)
+        zeros = np.zeros((1, config.TICKS, row_length(manifest)), np.float32)
         mask = np.zeros((1, config.TICKS, 2), np.float32)
         mask[..., 0] = 1
         logits = head(zeros, np.stack(rings.scene)[None], mask)[0]

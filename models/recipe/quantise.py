@@ -15,6 +15,9 @@ import config
 METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
 QUANTISED = ("Conv", "Add", "Mul", "GlobalAveragePool", "Resize", "Relu", "Clip")
 PRODUCTS = ("Conv", "Gemm", "MatMul")
+# heads that are asked at a few cells are called outside the pose network, so the exporter names their nodes on their own; where
+# `nets/aloft.py` looks is reckoned in float
+ENCODER = {"/pose/": QUANTISED, "/heads": QUANTISED, "/aloft/": ("Conv", "Relu")}
 AT_ONCE = 8  # feeds whose activations are held at a time: histograms would otherwise want all of them in memory
 
 
@@ -38,18 +41,17 @@ class Reader(CalibrationDataReader):
 def quantise(source, target, pictures, method="minmax", percentile=config.PERCENTILE, known=None):
     """Writes `target` from the float encoder `source`, calibrated on `pictures` u8 (n,H,W,3). `known`: as in `_static`."""
     feeds = [{"frame": p[None], "previous": p[None]} for p in pictures]
-    # heads that are asked at a few cells are called outside the pose network, so the exporter names their nodes on their own
-    return _static(source, target, feeds, QUANTISED, ("/pose/", "/heads"), METHODS[method], percentile, known)
+    return _static(source, target, feeds, ENCODER, METHODS[method], percentile, known)
 
 
 def quantise_head(source, target, windows, size=16):
     """Writes `target` from the float head `source`, calibrated on `windows` (dict of person, scene, mask), `size` a feed."""
     feeds = [{k: windows[k][i : i + size] for k in ("person", "scene", "mask")} for i in range(0, len(windows["person"]), size)]
-    return _static(source, target, feeds, PRODUCTS, ("/",), CalibrationMethod.MinMax)
+    return _static(source, target, feeds, {"/": PRODUCTS}, CalibrationMethod.MinMax)
 
 
-def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PERCENTILE, known=None):
-    """Integer nodes of these kinds whose names begin with one of `prefixes`: per-channel symmetric weights, asymmetric activations.
+def _static(source, target, feeds, kinds, method, percentile=config.PERCENTILE, known=None):
+    """Integer nodes, by how their names begin of these `kinds`: per-channel symmetric weights, asymmetric activations.
     `known`, from the nodes that become integers to {tensor: (scale, zero point)}, says what is not to be calibrated."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
@@ -57,7 +59,7 @@ def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PE
         merged = merge_pads(onnx.load(ready))
         onnx.save(merged, ready)
         graph = merged.graph
-        nodes = [n for n in graph.node if n.op_type in kinds and n.name.startswith(prefixes)]
+        nodes = [n for n in graph.node if any(n.name.startswith(start) and n.op_type in which for start, which in kinds.items())]
         whole = {out: (1.0, 0) for n in graph.node if n.op_type == "Cast" for out in n.output}  # a picture's levels are kept as they come
         read = {tensor: whole[tensor] for n in nodes for tensor in n.input if tensor in whole}
         scales = {tensor: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero, np.uint8)}]
@@ -65,7 +67,7 @@ def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PE
         quantize_static(
             str(ready), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=[n.name for n in nodes],
-            op_types_to_quantize=list(kinds), calibrate_method=method,
+            op_types_to_quantize=sorted({kind for which in kinds.values() for kind in which}), calibrate_method=method,
             extra_options={"CalibPercentile": percentile, "CalibMovingAverage": False, "ActivationSymmetric": False,
                            "CalibStridedMinMax": AT_ONCE, "TensorQuantOverrides": scales})
     model = onnx.load(target)
@@ -75,10 +77,11 @@ def _static(source, target, feeds, kinds, prefixes, method, percentile=config.PE
     return target
 
 
-def shorten(model):
-    """`model` with short names for what is neither an input nor an output: long ones are a thirtieth of the file."""
+def shorten(model, weights=True):
+    """`model` with short names for what is neither an input nor an output, nor, without `weights`, one of them: long ones are a
+    thirtieth of the file."""
     graph, short = model.graph, {}
-    for value in (*graph.input, *graph.output):
+    for value in (*graph.input, *graph.output, *(() if weights else graph.initializer)):
         short[value.name] = value.name
 
     def name(old):

@@ -49,6 +49,12 @@ class Cadence:
         return steps - 1
 
 
+def row_length(manifest):
+    """Numbers of one person's row, the contract's F."""
+    people = manifest["people"]
+    return 3 * people["keypoints"] + 5 + people["embedding"]
+
+
 @dataclass
 class Ring:
     """The last T entries of one followed person."""
@@ -65,7 +71,7 @@ class Rings:
     tracker: Tracker = field(init=False)
 
     def __post_init__(self):
-        clip = self.manifest["clip"]
+        clip, self.row = self.manifest["clip"], row_length(self.manifest)
         self.ticks, self.hold, self.least = clip["ticks"], clip["hold_ticks"], clip["min_ticks"]
         self.tracker = Tracker(**self.manifest["tracker"], people=self.manifest["people"]["max"])
         self.clear()
@@ -79,7 +85,7 @@ class Rings:
         self.scene.append(scene)
         for track, row in entries:
             ring = self.people[track]
-            ring.rows.append(row if row is not None else np.zeros(config.FEATURES, np.float32))
+            ring.rows.append(row if row is not None else np.zeros(self.row, np.float32))
             ring.seen.append(float(row is not None))
 
     def tick(self, people, scene, missed=0):
@@ -104,7 +110,7 @@ class Rings:
         have = len(self.scene)
         if have < self.least or not ids:
             return None
-        person = np.zeros((len(ids), self.ticks, config.FEATURES), np.float32)
+        person = np.zeros((len(ids), self.ticks, self.row), np.float32)
         scene = np.zeros((len(ids), self.ticks, config.SCENE), np.float32)
         mask = np.zeros((len(ids), self.ticks, 2), np.float32)
         scene[:, self.ticks - have :] = np.stack(self.scene)
@@ -161,7 +167,7 @@ class Bundle:
     def __init__(self, folder, threads=1):
         import onnxruntime as ort
 
-        folder = Path(folder)
+        self.folder = folder = Path(folder)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads

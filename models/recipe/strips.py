@@ -22,7 +22,7 @@ def drawn(picture, people, floor):
     out = letterbox(picture, WIDTH, HEIGHT)
     size = np.array([HEIGHT, WIDTH])
     for person, colour in zip(people, COLOURS, strict=True):
-        if person[-1] < floor:
+        if person[config.SCORE] < floor:
             continue
         (y0, x0), (y1, x1) = (person[BOX].reshape(2, 2) * size).round().astype(int).tolist()
         cv2.rectangle(out, (x0, y0), (x1, y1), colour, 1)

@@ -46,10 +46,10 @@ class Tracker:
 
     def starts(self, row, box, taken):
         """Whether a detection left over is somebody new: clear, and not a person that was found twice."""
-        return row[-1] >= self.start_score and all(overlap(box, other) <= self.start_overlap for other in taken)
+        return row[config.SCORE] >= self.start_score and all(overlap(box, other) <= self.start_overlap for other in taken)
 
     def update(self, people):
-        found = [i for i, row in enumerate(people) if row[-1] >= self.min_score and row[-1] > 0]
+        found = [i for i, row in enumerate(people) if row[config.SCORE] >= self.min_score and row[config.SCORE] > 0]
         boxes = {i: people[i, BOX].astype(np.float64) for i in found}
         pairs = sorted((t.missed, -self.affinity(t, boxes[i]), k, i) for k, t in enumerate(self.tracks) for i in found)
         match, used = {}, set()

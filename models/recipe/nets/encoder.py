@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 import config
 from nets import mobilenet, norm
+from nets.aloft import STREAMS
 from nets.decode import decode
 from nets.movenet import around
 
@@ -31,18 +32,22 @@ def motion_grid(frame, previous):
 
 
 class Encoder(nn.Module):
-    """`forward`: `frame`, `previous` u8 (B,H,W,3) -> `people` (B,P,F), `scene` (B,G)."""
+    """`forward`: `frame`, `previous` u8 (B,H,W,3) -> `people` (B,P,F), `scene` (B,G). With `aloft` (`nets/aloft.py`) people have
+    its number at their end, (B,P,F+1)."""
 
-    def __init__(self, pose):
+    def __init__(self, pose, aloft=None):
         super().__init__()
-        self.pose = pose  # asked as `MoveNet` is, for heads by their names
+        self.pose, self.aloft = pose, aloft  # `pose` is asked as `MoveNet` is, for heads by their names
 
     def forward(self, frame, previous):
         frame, previous = (p.permute(0, 3, 1, 2).float() for p in (frame, previous))
-        features, maps = self.pose(frame, ("centre", "heat"))
+        features, maps, *streams = self.pose(frame, ("centre", "heat"), STREAMS) if self.aloft else self.pose(frame, ("centre", "heat"))
 
         def at(names, rows, cols):
             said = self.pose.heads(around(features, rows, cols), names, spots=True)
             return torch.cat([said[name] for name in names], 1)[:, :, 0].transpose(1, 2)
 
-        return decode(maps, config.PEOPLE, at), motion_grid(frame, previous)
+        people = decode(maps, config.PEOPLE, at)
+        if self.aloft:
+            people = torch.cat([people, self.aloft(*streams, people)], -1)
+        return people, motion_grid(frame, previous)

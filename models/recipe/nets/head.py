@@ -17,6 +17,7 @@ import config
 J = config.JOINTS
 WIDTH = 64
 WINDOW = 16
+SPAN = 24  # ticks over which who is up on something is asked: as many as the policy looks at for a climb
 LAGS = (1, 4, 10)  # ticks over which movement is measured: 67, 267, 667 ms
 CHANNELS = 2 * J + J + 2 + 2 + 2 + 4 + 1 + 1 + 1 + 7 * len(LAGS) + 2 + 4  # of `features`: the person's (pose first), then the scene's
 
@@ -170,6 +171,25 @@ class Mirrored(nn.Module):
     def forward(self, person, scene, mask):
         both = torch.cat([person, mirror(person, mask[..., 1:])]), torch.cat([scene, mirror_grid(scene)]), torch.cat([mask, mask])
         return self.net(*both).reshape(2, -1, len(config.CLASSES)).mean(0)
+
+
+class Grounded(nn.Module):
+    """A head that is also told, by the number behind each person's F, who is up on something: it moves probability between normal and
+    climb, and none of fall and fallen. `person` (R,T,F+1); else as `net`."""
+
+    def __init__(self, net, weight, bar):
+        super().__init__()
+        self.net = net
+        self.register_buffer("weight", torch.tensor(float(weight)))  # of the mean over SPAN ticks, in nats
+        self.register_buffer("bar", torch.tensor(float(bar)))        # where it says nothing
+
+    def forward(self, person, scene, mask):
+        said, aloft, seen = self.net(person[..., : config.FEATURES], scene, mask), person[:, -SPAN:, config.FEATURES], mask[:, -SPAN:, 1]
+        count = seen.sum(1)
+        shift = self.weight * ((aloft * seen).sum(1) / count.clamp(min=1) - self.bar) * count.clamp(max=1)
+        normal, fall, fallen, climb = said.unbind(1)
+        both, gap = normal + F.softplus(climb - normal), climb - normal + shift
+        return torch.stack([both - F.softplus(gap), fall, fallen, both - F.softplus(-gap)], 1)
 
 
 def mirror(person, seen):

@@ -112,18 +112,20 @@ class MoveNet(nn.Module):
         self.fpn = Fpn([outs[i] for i in widths["taps"]] + [widths["last"]])
         self.heads = Heads()
 
-    def forward(self, x, names=None):
-        """`names`: the heads that are asked, or all."""
+    def forward(self, x, names=None, streams=()):
+        """`names`: the heads that are asked, or all. With `streams`, blocks (1-based), their outputs are given as well."""
         x = F.relu6(self.stem(x * (2 / 255) - 1))
         x = self.first[1](F.relu6(self.first[0](x)))
-        taps = []
+        taps, kept = [], []
         for index, (expand, depth, project) in enumerate(self.blocks, start=1):
             y = project(self.inside(index, x))
             x = x + y if expand.in_channels == project.out_channels and depth.stride[0] == 1 else y
             if index in self.widths["taps"]:
                 taps.append(x)
+            if index in streams:
+                kept.append(x)
         features = self.fpn([*taps, self.activation(len(self.blocks) + 1)(self.last(x))])
-        return features, self.heads(features, names)
+        return (features, self.heads(features, names), kept) if streams else (features, self.heads(features, names))
 
     def activation(self, index):
         """The nonlinearity of block `index`, 1-based; the last convolution counts as one more."""

@@ -8,7 +8,8 @@ from frames import letterbox
 from stream import Cadence, Policy, Rings, scores
 from tracker import BOX, Tracker
 
-MANIFEST = {"clip": {"ticks": 8, "hold_ticks": 3, "min_ticks": 2}, "tracker": config.TRACKER, "people": {"max": 4}, "head": {"scene_row": True}}
+MANIFEST = {"clip": {"ticks": 8, "hold_ticks": 3, "min_ticks": 2}, "tracker": config.TRACKER, "people": {"max": 4, "keypoints": config.JOINTS, "embedding": 0},
+            "head": {"scene_row": True}}
 
 
 def people(*boxes):
