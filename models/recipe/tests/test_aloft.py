@@ -10,7 +10,7 @@ import torch
 
 import card
 import config
-from aloft_train import Backbone, train
+from aloft_train import Backbone, filmed, train
 from bundle import build
 from frames import letterbox, read
 from ground import grounded, kept
@@ -57,6 +57,16 @@ def test_a_person_is_looked_at_around_feet_hips_and_the_boxs_lower_edge():
     joints[11:13, :2], joints[15, :2], joints[16, :2] = torch.tensor([0.5, 0.4]), torch.tensor([0.8, 0.3]), torch.tensor([0.9, 0.5])
     row[0, 0, 51:55] = torch.tensor([0.1, 0.2, 0.95, 0.6])
     assert torch.allclose(spots(row)[0, :, 0], torch.tensor([[0.85, 0.4], [0.5, 0.4], [0.95, 0.4]]))
+
+
+def test_what_is_learnt_from_is_said_by_the_encoder_that_ships():
+    clip, backbone = ROOT / "tests/data/everyday.mp4", Backbone(SHIPPED / "encoder.onnx")
+    frame = letterbox(next(read(clip))[1])
+    people, near = backbone(frame)
+    assert np.array_equal(people, Bundle(SHIPPED).encode(frame[None], frame[None])[0][0])
+    assert [patch.shape for patch, _ in near] == [(4, c, 3, 3 * SPOTS) for c in CHANNELS]
+    rows, label = filmed(backbone, clip)
+    assert len(rows) > 4 and not any(label) and all(patch.std() > 1 for patch, _ in rows[0])
 
 
 def test_it_learns_what_stands_under_the_feet():
