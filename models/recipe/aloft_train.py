@@ -124,6 +124,8 @@ def kept(folder, name, make):
 def gathered(paths):
     """All patches, insides (of each stream) and labels of some files."""
     files = [d for d in (np.load(p) for p in paths) if len(d["label"])]
+    if not files:
+        raise SystemExit(f"nobody was found in {len(paths)} clips: --renders and --data need clips with people")
     streams = range(len(STREAMS))
     return ([np.concatenate([d[f"patch{k}"] for d in files]) for k in streams], [np.concatenate([d[f"inside{k}"] for d in files]) for k in streams],
             np.concatenate([d["label"] for d in files]))
@@ -154,13 +156,13 @@ def train(own, other, scales, steps, seed, size=256, rate=2e-3, decay=1.0):
     rng, net = np.random.default_rng(seed), Aloft().train()
     optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
     up, down = np.flatnonzero(own[2]), np.flatnonzero(~own[2])
-    count = round(size * FILMED) if len(other[2]) else 0
+    count = round(size * FILMED)
     bar = tqdm(range(steps), "aloft")
     for step in bar:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 50) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         half = (size - count) // 2
-        parts = [(own, rng.choice(up, half)), (own, rng.choice(down, size - count - half))] + ([(other, rng.integers(len(other[2]), size=count))] if count else [])
+        parts = [(own, rng.choice(up, half)), (own, rng.choice(down, size - count - half)), (other, rng.integers(len(other[2]), size=count))]
         drawn = [batch(data, which, scales) for data, which in parts]
         near, inside = ([torch.cat([part[i][k] for part in drawn]) for k in range(len(STREAMS))] for i in (0, 1))
         label = torch.from_numpy(np.concatenate([data[2][which] for data, which in parts])).float()
@@ -187,7 +189,9 @@ def main():
     own, held = [], []
     for path in tqdm(sorted(p for r in args.renders for p in r.glob("[0-9]*.json")), "rendered"):
         about = truth.read(path)[0]
-        (own if truth.part(about) == "train" else held).append(kept(folder, f"{path.parent.name}_{path.stem}", lambda p=path, a=about: rendered(backbone, p, a)))
+        if truth.part(about) != about["split"]:
+            continue  # it validates, and its people train
+        (own if about["split"] == "train" else held).append(kept(folder, f"{path.parent.name}_{path.stem}", lambda p=path, a=about: rendered(backbone, p, a)))
     others = [*sorted((args.data / "gmdcsa24").glob("s1_*.mp4")), *sorted((args.data / "t2v_bed").glob("*.mp4"))]
     other = [kept(folder, path.stem, lambda p=path: filmed(backbone, p)) for path in tqdm(others, "filmed")]
     net = train(gathered(own), gathered(other), backbone.scales, args.steps, args.seed)

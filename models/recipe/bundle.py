@@ -91,7 +91,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
     encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
     torch.manual_seed(config.SEED)
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
-    if (out / "manifest.json").exists() and json.loads((out / "manifest.json").read_text())["people"]["embedding"]:
+    if keep_encoder and (out / "manifest.json").exists() and json.loads((out / "manifest.json").read_text())["people"]["embedding"]:
         raise SystemExit(f"{out} has what `ground.py` added: build on the bundle that it was added to, and add it again")
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)

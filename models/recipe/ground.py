@@ -33,7 +33,7 @@ def pictures(folders, count=96, seed=config.SEED):
     clips = sorted(p for folder in folders for p in Path(folder).glob("[0-9]*.mp4"))
     rng = np.random.default_rng(seed)
     chosen = [clips[i] for i in rng.permutation(len(clips))[:count]]
-    return np.stack([letterbox(next(itertools.islice(read(clip), int(rng.integers(4)), None))[1]) for clip in chosen])
+    return np.stack([letterbox(list(itertools.islice(read(clip), int(rng.integers(1, 5))))[-1][1]) for clip in chosen])
 
 
 def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
@@ -41,6 +41,8 @@ def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
     about = json.loads((bundle / "manifest.json").read_text())
     if about["people"]["embedding"]:
         raise SystemExit(f"{bundle} has it already: begin with the bundle that it was added to")
+    if about["temperature"] != 1:
+        raise SystemExit(f"{bundle} divides its logits by {about['temperature']}: `Grounded` leaves falls alone at 1 only")
     grafted(bundle / "encoder.onnx", restored(bundle / "encoder.onnx"), new / "encoder.onnx", aloft, seen)
     export.head(Grounded(Mirrored(exported(bundle / "head.onnx")), weight, bar), new / "head.onnx", config.EMBEDDING)
     about["people"]["embedding"] = config.EMBEDDING

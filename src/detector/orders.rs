@@ -82,7 +82,7 @@ impl<O: Outlet> Detector<O> {
         }
     }
 
-    /// Somebody is on it: told of each class that is going on, or a restart would bring back the one that was not.
+    /// Somebody is on it: told of each class that is going on, or after a restart one would go on as if nobody had come.
     fn acknowledge(&mut self, camera: usize, classes: &[Class], at: Ledger) {
         for class in classes {
             if let Some(transition) = self.engine.acknowledge(camera, *class, at.decided) {

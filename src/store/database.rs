@@ -168,17 +168,27 @@ pub(crate) fn undelivered(
     collect(statement.query(params![camera, signed(after)])?, limit, process, damaged)
 }
 
-/// Every undelivered event that can still be read from a damaged file, oldest first. What waits is asked of both tables, and
-/// of each from both ends, for a reading ends at the first broken page; then each event is read alone.
+/// Where the numbers of what waits can be read, and in which order.
+const WAITING: [[&str; 2]; 3] = [
+    ["outbox NOT INDEXED ORDER BY seq", "outbox NOT INDEXED ORDER BY seq DESC"],
+    [
+        "outbox INDEXED BY outbox_by_camera ORDER BY camera, seq",
+        "outbox INDEXED BY outbox_by_camera ORDER BY camera DESC, seq DESC",
+    ],
+    [
+        "events NOT INDEXED WHERE acknowledged_us IS NULL ORDER BY seq",
+        "events NOT INDEXED WHERE acknowledged_us IS NULL ORDER BY seq DESC",
+    ],
+];
+
+/// Every undelivered event that can still be read from a damaged file, oldest first. What waits is asked wherever it
+/// stands, from both ends, for a reading ends at the first broken page; then each event is read alone.
 pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
     let mut waiting = BTreeSet::new();
-    for table in ["outbox", "events NOT INDEXED WHERE acknowledged_us IS NULL"] {
-        for order in ["ASC", "DESC"] {
-            let sql = format!("SELECT seq FROM {table} ORDER BY seq {order}");
-            let Ok(mut statement) = connection.prepare(&sql) else { continue };
-            let Ok(numbers) = statement.query_map([], |row| row.get::<_, i64>(0)) else { continue };
-            waiting.extend(numbers.map_while(Result::ok));
-        }
+    for place in WAITING.as_flattened() {
+        let Ok(mut statement) = connection.prepare(&format!("SELECT seq FROM {place}")) else { continue };
+        let Ok(numbers) = statement.query_map([], |row| row.get::<_, i64>(0)) else { continue };
+        waiting.extend(numbers.map_while(Result::ok));
     }
     let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS} FROM events WHERE seq = ?1")) else {
         return Vec::new();

@@ -75,8 +75,8 @@ def test_it_learns_what_stands_under_the_feet():
     patches = [rng.integers(100, 156, (600, c, 3, 3 * SPOTS), np.uint8) for c in CHANNELS]
     patches[0][label, :12, 1, 1] = 250
     inside = [np.ones((600, 1, 3, 3 * SPOTS), bool) for _ in CHANNELS]
-    nobody = ([p[:0] for p in patches], [i[:0] for i in inside], label[:0])
-    net = train((patches, inside, label), nobody, [(0.03, 128.0)] * 2, 150, 0, size=64)
+    others = ([p[~label] for p in patches], [i[~label] for i in inside], label[~label])
+    net = train((patches, inside, label), others, [(0.03, 128.0)] * 2, 150, 0, size=64)
     with torch.no_grad():
         said = net.patches([(torch.from_numpy(p).float() - 128) * 0.03 for p in patches], [torch.from_numpy(i).float() for i in inside]).numpy()
     assert said[label].mean() > said[~label].mean() + 2

@@ -86,7 +86,7 @@ impl Network {
                 chain(error)
             ))
         };
-        let mut asked = Vec::new();
+        let (mut asked, mut failed) = (Vec::new(), None);
         let (session, report) = loop {
             let mut builder = Session::builder(environment)
                 .map_err(|error| refuse(&error))?
@@ -105,16 +105,22 @@ impl Network {
             if config.require.is_some_and(|required| required != Provider::Cpu) {
                 builder = builder.with_disable_cpu_fallback().map_err(|error| refuse(&error))?;
             }
-            let report = provider::register(&mut builder, bundle, facts, config, capacity, &asked)?;
+            let report = match provider::register(&mut builder, bundle, facts, config, capacity, &asked) {
+                Ok(report) => report,
+                // What comes after the one that serves does not: that one is what may serve at the next start.
+                Err(error) => return Err(failed.unwrap_or(error)),
+            };
             match builder.commit_from_file(&path) {
                 Ok(session) => break (session, report),
                 Err(error) => {
                     let refusal = chain(&error);
-                    let failed = not_taken(report.active, &path, &refusal);
+                    let error = not_taken(report.active, &path, &refusal);
                     asked.push(Answer { provider: report.active, refusal: Some(refusal) });
-                    if provider::wishes(config, &asked).is_empty() {
-                        return Err(failed);
+                    // What the processor cannot load is no GPU's fault.
+                    if report.active == Provider::Cpu || provider::wishes(config, &asked).is_empty() {
+                        return Err(error);
                     }
+                    failed = Some(error);
                 }
             }
         };

@@ -27,17 +27,23 @@ fn broken_pages_cost_what_lies_on_them_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let ids = some_delivered(&config, 300);
-    let leaves = pages(&config, "events");
-    // Behind those of the first third, which has been delivered.
-    let middle = leaves.len() / 2;
-    assert!(middle > 4, "{leaves:?}");
-    spoil(&config, &[leaves[middle], leaves[middle + 3]]);
+    let leaves = behind(&pages(&config, "events"));
+    spoil(&config, &[leaves[0], leaves[3]]);
+    spoil(&config, &pages(&config, "outbox"));
+    assert_eq!(gaps(&config, &ids), 2, "two pages of events are lost, and the outbox's index names what lies between");
+}
 
-    let saved = waiting(&mut open(&config).outbox().unwrap(), "bed");
-    let places = saved.iter().map(|row| ids.iter().position(|id| *id == row.id).unwrap()).collect::<Vec<_>>();
-    assert!(places.is_sorted(), "in their order");
-    let gaps = places.windows(2).filter(|two| two[1] > two[0] + 1).count();
-    assert_eq!((gaps, places[0], *places.last().unwrap()), (2, 0, ids.len() - 1), "two pages are lost: {places:?}");
+#[test]
+fn a_broken_outbox_is_read_from_the_events_on_both_sides_of_a_broken_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let ids = some_delivered(&config, 300);
+    let leaf = behind(&pages(&config, "events"))[1];
+    for name in ["outbox", "outbox_by_camera"] {
+        spoil(&config, &pages(&config, name));
+    }
+    spoil(&config, &[leaf]);
+    assert_eq!(gaps(&config, &ids), 1);
 }
 
 #[test]
@@ -45,9 +51,26 @@ fn a_broken_outbox_costs_no_event_and_sends_none_twice() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let ids = some_delivered(&config, 60);
-    spoil(&config, &pages(&config, "outbox"));
+    for name in ["outbox", "outbox_by_camera"] {
+        spoil(&config, &pages(&config, name));
+    }
     let saved = waiting(&mut open(&config).outbox().unwrap(), "bed");
     assert!(saved.iter().map(|row| row.id).eq(ids));
+}
+
+/// The second half of the pages: behind those of the first third of the events.
+fn behind(pages: &[u64]) -> Vec<u64> {
+    assert!(pages.len() > 9, "{pages:?}");
+    pages[pages.len() / 2..].to_vec()
+}
+
+/// In how many places something of `ids` is missing from what a new store took over: their first and last are there, in
+/// their order.
+fn gaps(config: &StoreConfig, ids: &[Uuid]) -> usize {
+    let saved = waiting(&mut open(config).outbox().unwrap(), "bed");
+    let places = saved.iter().map(|row| ids.iter().position(|id| *id == row.id).unwrap()).collect::<Vec<_>>();
+    assert!(places.is_sorted() && places[0] == 0 && *places.last().unwrap() == ids.len() - 1, "{places:?}");
+    places.windows(2).filter(|two| two[1] > two[0] + 1).count()
 }
 
 /// `count` events, of which the first third has been delivered; the ids of the others.
