@@ -2,7 +2,7 @@
 
     python aloft_train.py --bundle ../bundle --data DATA --lab LAB --renders UP…
 
-Pictures: rendered clips of a few pictures a second (`make up`), each as it is and once more as another camera might have it; the filmed
+Pictures: one a second of rendered clips (`make up`), each as it is and once more as another camera might have it; the filmed
 and generated people of training, of whom nobody climbs. The encoder stays. Writes `LAB/aloft/<encoder>/<name>.npz`, what stands around
 each person found, and `LAB/aloft.pt`.
 """
@@ -22,6 +22,7 @@ from tqdm import tqdm
 import augment
 import config
 import truth
+from evaluate import area
 from frames import letterbox, read
 from motions import CLIMB
 from nets.aloft import SPOTS, STREAMS, Aloft, cells, spots
@@ -136,13 +137,6 @@ def batch(data, which, scales):
     patches, inside, _ = data
     near = [(torch.from_numpy(p[which]).float() - zero) * scale for p, (scale, zero) in zip(patches, scales, strict=True)]
     return near, [torch.from_numpy(i[which]).float() for i in inside]
-
-
-def area(score, label):
-    """Area under the curve of scores (n,) for labels (n,)."""
-    rank = np.argsort(np.argsort(score)) + 1
-    up = label.sum()
-    return (rank[label].sum() - up * (up + 1) / 2) / max(1, up * (len(label) - up))
 
 
 @torch.inference_mode()

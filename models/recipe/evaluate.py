@@ -32,6 +32,15 @@ def wilson(hits, n, z=1.96):
     return max(0.0, middle - spread) / (1 + z * z / n), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
+def area(score, hit):
+    """Area under the ROC curve: the chance that one of `hit` (n,) scores above another; None where there are not both."""
+    from scipy.stats import rankdata
+    hits, misses = int(hit.sum()), int((~hit).sum())
+    if not hits or not misses:
+        return None
+    return float((rankdata(score)[hit].sum() - hits * (hits + 1) / 2) / (hits * misses))
+
+
 def poisson_upper(events, confidence=0.95):
     """Upper bound of a Poisson mean after `events` were counted."""
     from scipy.stats import chi2

@@ -52,7 +52,10 @@ def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
         enter, k, n = climb
         about["policy"]["climb"] = {"enter": enter, "exit": enter / 2, "k": int(k), "n": int(n)}
     about["version"] = version or about["version"]
-    about["provenance"] |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": kept(about["provenance"]["scores"])}
+    source = about["provenance"]
+    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": kept(source["scores"])}
+    for of_another in ("measured", "chosen_on"):  # latency, and the policy's clips
+        source.pop(of_another, None)
     return about
 
 

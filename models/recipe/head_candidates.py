@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch.utils.flop_counter import FlopCounterMode
 
 import config
@@ -57,10 +56,9 @@ def train(make, motions, clips, steps, size, seed):
 
 
 def area(score, label):
-    """Area under the ROC curve: the chance that a window of a fall or of a fallen person scores above a normal one."""
-    fall, normal = score[(label == FALL) | (label == FALLEN)], score[label == NORMAL]
-    rank = rankdata(np.concatenate([fall, normal]))[: len(fall)]
-    return float((rank.sum() - len(fall) * (len(fall) + 1) / 2) / (len(fall) * len(normal)))
+    """`evaluate.area` of windows of a fall or of a fallen person against normal ones."""
+    known = np.isin(label, (FALL, FALLEN, NORMAL))
+    return evaluate.area(score[known], label[known] != NORMAL)
 
 
 def windows_report(model, windows):

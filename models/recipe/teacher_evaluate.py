@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from tqdm import tqdm
 
 import config
@@ -25,14 +24,6 @@ from stream import Bundle, replay
 from teacher_train import ask, load
 
 GROUP = 8  # windows at once
-
-
-def area(score, down):
-    """Area under the ROC curve: the chance that a tick of a fall scores above one without."""
-    hits, misses = down.sum(), (~down).sum()
-    if not hits or not misses:
-        return None
-    return float((rankdata(score)[down].sum() - hits * (hits + 1) / 2) / (hits * misses))
 
 
 def teacher_rows(net, clip, every):
@@ -61,7 +52,7 @@ def report(found, known, manifest):
     down = (label == FALL) | (label == FALLEN)
     judged = {name: evaluate.judge_rows(manifest, f[0], known.get(name)) for name, f in found.items()}
     parts = {"falls": [j for n, j in judged.items() if n in known], "everyday": [j for n, j in judged.items() if n not in known]}
-    area_ = area(score, down)
+    area_ = evaluate.area(score, down)
     return {"clips": len(found), "ticks": len(label), "down": int(down.sum()), "area": None if area_ is None else round(area_, 3),
             "right": round(float(((score > 0.5) == down).mean()), 3), "always_normal": round(float((~down).mean()), 3),
             "events": {kind: evaluate.summary(results) for kind, results in parts.items()}}

@@ -100,6 +100,7 @@ def test_the_manifest_tells_of_it(bundle):
     about = bundle.manifest
     assert about["people"]["embedding"] == config.EMBEDDING and about["version"] == "9.9.9"
     assert about["encoder"]["outputs"][0]["shape"][-1] == about["head"]["inputs"][0]["shape"][-1] == F + config.EMBEDDING
+    assert not {"measured", "chosen_on"} & {*about["provenance"]}, "of another encoder, and of another policy"
     assert about["policy"]["climb"] == {"enter": 0.8, "exit": 0.4, "k": 12, "n": 15}
 
 
