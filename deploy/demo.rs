@@ -1,6 +1,6 @@
 //! Shows the whole road once: a broker, falld on a camera, and a subscriber that knows nothing of falld.
 //!
-//! Without an argument it plays the clip that the repository ships, waits for the alert and exits 0; exit 1 means that
+//! Without an argument it plays the clip that the repository ships, waits for the alert and what is shown of it, and exits 0; exit 1 means that
 //! no alert came. With a source (`rtsp://…`, `/dev/video0`, a file) it shows what falld publishes until Ctrl-C or the
 //! end of the file.
 
@@ -56,24 +56,27 @@ async fn demo(source: Option<String>) -> Result<bool, Box<dyn Error>> {
     let (client, mut events) = subscriber(port);
     client.subscribe("falld/demo/+/event", QoS::AtLeastOnce).await?;
     client.subscribe("falld/demo/+/state", QoS::AtMostOnce).await?;
+    client.subscribe("falld/demo/+/evidence", QoS::AtMostOnce).await?;
     say("subscriber", "falld/demo/+/event, another MQTT client");
 
     let mut falld = start(root, folder.path(), port, &source)?;
     let patience = tokio::time::sleep(if own { Duration::MAX / 4 } else { PATIENCE });
     tokio::pin!(patience);
-    let mut alerted = false;
-    loop {
+    let (mut alerted, mut shown) = (false, false);
+    while own || !(alerted && shown) {
         tokio::select! {
             message = next(&mut events) => {
                 let (topic, payload) = message?;
+                if topic.ends_with("/evidence") {
+                    show_evidence(&payload)?;
+                    shown = true;
+                    continue;
+                }
                 let Ok(message) = serde_json::from_slice::<Value>(&payload) else { continue };
                 if topic.ends_with("/state") {
                     show_state(&message);
                 } else {
                     alerted |= show_event(&message);
-                }
-                if alerted && !own {
-                    break;
                 }
             }
             status = falld.wait() => {
@@ -120,6 +123,8 @@ fn program() -> Result<PathBuf, Box<dyn Error>> {
 fn subscriber(port: u16) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new("caregiver", "127.0.0.1", port);
     options.set_keep_alive(Duration::from_secs(5));
+    // Evidence is larger than what the client takes otherwise.
+    options.set_max_packet_size(Some(1 << 20));
     let mut network = options.network_options();
     network.set_tcp_nodelay(true);
     options.set_network_options(network);
@@ -132,6 +137,14 @@ async fn next(events: &mut EventLoop) -> Result<(String, Vec<u8>), Box<dyn Error
             return Ok((String::from_utf8_lossy(&publish.topic).into_owned(), publish.payload.to_vec()));
         }
     }
+}
+
+/// Keeps the picture beside the program.
+fn show_evidence(gif: &[u8]) -> Result<(), Box<dyn Error>> {
+    let path = program()?.with_file_name("alert.gif");
+    std::fs::write(&path, gif)?;
+    say("evidence", &format!("{:.1} kB, how they moved: {}", gif.len() as f64 / 1e3, path.display()));
+    Ok(())
 }
 
 fn show_state(state: &Value) {

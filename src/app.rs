@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! captures ──slots──▶ detector ──recorder──▶ store ──outbox──▶ delivery ──▶ broker
-//!     └─reports─▶ board ◀─shown─┘                       commands ─▶ orders ─▶ detector
+//!     └─reports─▶ board ◀─shown─┘└─movements─▶ evidence ──gif───▶┘      commands ─▶ orders ─▶ detector
 //! ```
 //!
 //! Ends when a signal asks for it, when every camera's file has ended, or when the detector fails. Shutdown walks the
@@ -14,8 +14,9 @@ mod supervise;
 
 use crate::capture::{self, Capture, Outlets, Plan};
 use crate::classifier::ClassifierError;
-use crate::config::{CameraConfig, Config};
+use crate::config::{CameraConfig, Config, EvidenceStyle};
 use crate::detector::{Detector, Failed, Input, Order};
+use crate::evidence;
 use crate::frame::{Clock, Size};
 use crate::health::Report;
 use crate::journal;
@@ -151,11 +152,17 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let (sender, commands) = mpsc::channel(COMMANDS);
     let goodbye = CancellationToken::new();
     let board = Board::new(telemetry.clone(), config.camera.keys().cloned());
+    let (evidence, drawing) = {
+        let telemetry = telemetry.clone();
+        evidence::spawn(move |drawn| telemetry.set_evidence(&drawn.camera, drawn.event, drawn.gif)).map_err(failed)?
+    };
+    let shown = config.camera.iter().filter(|(_, camera)| camera.evidence != EvidenceStyle::None);
     let parts = mqtt::Parts {
         config: config.mqtt.clone(),
         device: config.device.id.clone(),
         outbox,
         telemetry,
+        evidence: shown.map(|(id, _)| id.clone()).collect(),
         commands: sender,
         metrics: Arc::clone(&metrics),
         clock,
@@ -174,7 +181,7 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let (report, reports) = mpsc::unbounded_channel();
     let (captures, inputs) = captures(&config, &spec, spec.frame, clock, &metrics, &bell, report)?;
     let (first, firsts) = mpsc::unbounded_channel();
-    let outlet = AppOutlet::new(store.recorder(), context, board.clone(), first);
+    let outlet = AppOutlet::new(store.recorder(), context, board.clone(), evidence, first);
     let detector_beat = Arc::new(AtomicU64::new(0));
     let mut detector =
         Detector::new(loaded.engine, inputs, outlet, clock, Arc::clone(&metrics), Arc::clone(&detector_beat));
@@ -213,7 +220,7 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     };
     let ears = Ears { reports, commands, detector, firsts };
     let outcome = runtime.block_on(app.supervise(ears, &delivery, reread));
-    app.stop(thread, &goodbye, delivery, &runtime);
+    app.stop(thread, drawing, &goodbye, delivery, &runtime);
     // A name that is still being looked up must not hold up the end; nothing durable is left to do.
     runtime.shutdown_background();
     outcome
@@ -234,7 +241,8 @@ fn captures(
         let slot = Slot::new(Arc::clone(bell));
         let numbers = metrics.camera(id);
         let patience = capture::patience(camera);
-        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: numbers.clone(), patience });
+        let (slot_of_detector, evidence) = (Arc::clone(&slot), camera.evidence);
+        inputs.push(Input { id: id.clone(), slot: slot_of_detector, metrics: numbers.clone(), patience, evidence });
         let plan = Plan { camera: id.as_str().into(), config: camera.clone(), rate_hz: spec.rate_hz, size };
         let report = report.clone();
         let outlets = Outlets {
@@ -283,6 +291,7 @@ impl App {
     fn stop(
         self,
         detector: JoinHandle<()>,
+        drawing: JoinHandle<()>,
         goodbye: &CancellationToken,
         delivery: Delivery,
         runtime: &tokio::runtime::Runtime,
@@ -297,6 +306,10 @@ impl App {
         self.bell.ring();
         if detector.join().is_err() {
             tracing::error!("the detector panicked");
+        }
+        // It ends with the detector, which alone asks it.
+        if drawing.join().is_err() {
+            tracing::error!("the drawing of evidence panicked");
         }
         goodbye.cancel();
         let drained = runtime.block_on(async { tokio::time::timeout(DRAIN, delivery.task).await });

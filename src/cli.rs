@@ -90,6 +90,9 @@ pub struct ReplayArgs {
     /// Where the alerts go, a JSON object a line; - is standard output
     #[arg(long, value_name = "OUT")]
     pub jsonl: PathBuf,
+    /// Where a GIF of each alert goes: the last seconds' movements over the last picture
+    #[arg(long, value_name = "DIR")]
+    pub evidence: Option<PathBuf>,
     /// Clips, each from a cleared state
     #[arg(required = true, value_name = "CLIP")]
     pub clips: Vec<PathBuf>,

@@ -76,6 +76,43 @@ impl Rows {
     }
 }
 
+/// What a clip holds of everybody followed, taken out of it: how they moved up to the newest tick.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Movements {
+    /// The fitted picture's size.
+    pub size: Size,
+    /// Ticks a second.
+    pub rate_hz: f64,
+    /// Ticks held, at most the clip's.
+    pub ticks: usize,
+    /// Everybody followed.
+    pub people: Vec<Movement>,
+    /// The newest picture, RGB, if it was asked for.
+    pub picture: Option<Box<[u8]>>,
+}
+
+/// One person's part of [`Movements`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Movement {
+    /// f32 `[ticks, F]`, oldest first.
+    rows: Vec<f32>,
+    /// Whether the person was seen, for each tick.
+    seen: Vec<bool>,
+}
+
+impl Movement {
+    /// What `rows` (f32 `[ticks, F]`) say at those ticks that are `seen`.
+    pub fn new(rows: Vec<f32>, seen: Vec<bool>) -> Self {
+        Self { rows, seen }
+    }
+
+    /// The row f32 `[F]` of a tick at which the person was seen.
+    pub fn at(&self, tick: usize) -> Option<&[f32]> {
+        let length = self.rows.len().checked_div(self.seen.len())?;
+        self.seen.get(tick)?.then(|| &self.rows[tick * length..][..length])
+    }
+}
+
 /// How a frame follows the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuity {
@@ -189,6 +226,22 @@ impl Clip {
             }
         }
         rows.len - before
+    }
+
+    /// How everybody followed moved, with the newest picture if `picture` asks for it. None where nobody is followed.
+    pub fn movements(&self, spec: &Spec, picture: bool) -> Option<Movements> {
+        let missing = self.capacity - self.ticks;
+        let take = |person: usize| {
+            let (mut rows, mut mask) = (vec![0.0; self.people.ring_len()], vec![0.0; self.capacity * 2]);
+            self.people.read(person, &mut rows, &mut mask);
+            let seen = mask.chunks_exact(2).skip(missing).map(|pair| pair[1] > 0.0).collect();
+            Movement::new(rows.split_off(missing * spec.person_len), seen)
+        };
+        let followed = (0..self.people.places()).filter(|person| self.people.is_followed(*person));
+        let people: Vec<Movement> = followed.map(take).collect();
+        let picture = self.last().filter(|_| picture).map(|frame| frame.pixels.clone());
+        let (size, rate_hz, ticks) = (spec.frame, spec.rate_hz, self.ticks);
+        (!people.is_empty()).then_some(Movements { size, rate_hz, ticks, people, picture })
     }
 
     fn row(&self, rows: &mut Scoring, person: Option<usize>) {

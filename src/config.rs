@@ -74,6 +74,19 @@ pub enum RtspTransport {
     Udp,
 }
 
+/// What is shown of a camera's alerts beside their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceStyle {
+    /// Nothing.
+    None,
+    /// The last seconds' movements as stick figures.
+    #[default]
+    Figures,
+    /// The same, over the last picture: it leaves the device.
+    Picture,
+}
+
 /// One camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -92,6 +105,8 @@ pub struct CameraConfig {
     pub fps: u32,
     /// Rectangles to black out before anything else sees the picture: `[left, top, right, bottom]`, 0 to 1.
     pub mask: Vec<[f32; 4]>,
+    /// What is shown of an alert.
+    pub evidence: EvidenceStyle,
     /// Longest time to open the source, in seconds.
     pub open_timeout_s: f64,
     /// Longest time between two pictures, in seconds.
@@ -114,6 +129,7 @@ impl Default for CameraConfig {
             height: 0,
             fps: 0,
             mask: Vec::new(),
+            evidence: EvidenceStyle::Figures,
             open_timeout_s: 10.0,
             read_timeout_s: 5.0,
             frozen_after_s: 30.0,

@@ -6,6 +6,8 @@
 
 mod orders;
 
+use crate::clip::Movements;
+use crate::config::EvidenceStyle;
 use crate::engine::{Decision, Engine};
 use crate::event::policy::{State, Transition};
 use crate::event::{Class, Event, EventType, Ledger, Unfinished};
@@ -50,6 +52,8 @@ pub struct Shown {
 pub trait Outlet: Send {
     /// Makes an event durable and lets it be published. May block for one commit.
     fn event(&mut self, event: Event);
+    /// How everybody moved before an event that calls somebody; comes after the event itself. Must not block.
+    fn evidence(&mut self, camera: &str, event: Uuid, movements: Movements);
     /// What a camera shows has changed.
     fn shown(&mut self, camera: &str, shown: Shown);
     /// A camera's frame has been scored for the first time.
@@ -67,6 +71,8 @@ pub struct Input {
     pub metrics: CameraMetrics,
     /// A silence that its capture does not call a loss.
     pub patience: Duration,
+    /// What is shown of its alerts.
+    pub evidence: EvidenceStyle,
 }
 
 /// Why the detector stopped by itself.
@@ -291,9 +297,14 @@ impl<O: Outlet> Detector<O> {
             }
             incident
         };
-        let camera = self.inputs[camera].id.clone();
-        self.metrics.event(&camera, class, event);
-        self.outlet.event(Event { id, incident, camera, event, class, score, ledger });
+        let input = &self.inputs[camera];
+        self.metrics.event(&input.id, class, event);
+        self.outlet.event(Event { id, incident, camera: input.id.clone(), event, class, score, ledger });
+        // A test shows the installer what the camera sees.
+        let shown = input.evidence != EvidenceStyle::None && (event.is_alert() || event == EventType::Test);
+        if shown && let Some(movements) = self.engine.movements(camera, input.evidence == EvidenceStyle::Picture) {
+            self.outlet.evidence(&input.id, id, movements);
+        }
     }
 
     /// Shows each camera's state when it has changed.

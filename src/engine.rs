@@ -6,7 +6,7 @@
 //! state it allocates nothing.
 
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
-use crate::clip::{Clip, Continuity};
+use crate::clip::{Clip, Continuity, Movements};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::event::{Class, Unfinished};
@@ -119,6 +119,11 @@ impl Engine {
     /// What the encoder said of the last step's first picture, f32 `[P, F]`.
     pub fn people(&self) -> &[f32] {
         &self.encoding.people[..self.spec.people * self.spec.person_len]
+    }
+
+    /// How everybody followed at a camera moved, with its newest picture if `picture` asks for it. None where nobody is followed.
+    pub fn movements(&self, camera: usize, picture: bool) -> Option<Movements> {
+        self.watches[camera].clip.movements(&self.spec, picture)
     }
 
     /// Goes on with an alarm that an earlier run did not end.

@@ -9,7 +9,7 @@
 //!
 //! Two hand-offs carry opposite promises. A *frame* may be forgotten: in [`slot`] the newest wins and each drop is
 //! counted. An *alert* may not: [`store`] makes it durable before anybody is told, and it leaves the store only when
-//! the broker has acknowledged it.
+//! the broker has acknowledged it. What it looked like, [`evidence`], is drawn beside that road and holds nobody up.
 
 pub mod app;
 pub mod bench;
@@ -23,6 +23,7 @@ pub mod config;
 pub mod detector;
 pub mod engine;
 pub mod event;
+pub mod evidence;
 pub mod exit;
 pub mod frame;
 pub mod health;

@@ -32,6 +32,7 @@ use driver::Driver;
 use link::Link;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event};
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,6 +120,8 @@ pub struct Parts {
     pub outbox: Outbox,
     /// State and health.
     pub telemetry: Telemetry,
+    /// Cameras whose alerts are shown: the topic is announced for these.
+    pub evidence: BTreeSet<String>,
     /// Where commands go; bounded, and a full channel refuses the command.
     pub commands: mpsc::Sender<Command>,
     /// The daemon's numbers.

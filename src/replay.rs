@@ -32,14 +32,14 @@ pub struct Outcome {
 
 /// Runs one clip through camera 0 of `engine`, from a cleared state to the end of `stream`.
 ///
-/// With `realtime`, pictures come no faster than their media time. `progress` is called with the media time of each
-/// judged picture.
+/// With `realtime`, pictures come no faster than their media time. `judged` is called after each judged picture with
+/// what was decided there.
 pub fn run(
     stream: &mut dyn Stream,
     engine: &mut Engine,
     policy: &PolicyConfig,
     realtime: bool,
-    mut progress: impl FnMut(Moment),
+    mut judged: impl FnMut(&Engine, &[Decision]),
 ) -> Result<Outcome, ClassifierError> {
     engine.reset(0, policy);
     let start = Instant::now();
@@ -85,6 +85,7 @@ pub fn run(
                 continue;
             }
         }
+        let told = outcome.decisions.len();
         frame.tick = tick;
         frame.captured = at;
         batch.push((0, frame));
@@ -101,7 +102,7 @@ pub fn run(
         if let Some(transition) = engine.tick(0, at) {
             outcome.decisions.push(Decision { camera: 0, transition, captured: at, scored: at, decided: at });
         }
-        progress(at);
+        judged(engine, &outcome.decisions[told..]);
     }
     Ok(outcome)
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use support::broker::{Mosquitto, OPEN};
+use support::broker::{self, Mosquitto, OPEN};
 use support::falld::{Falld, Subscriber, broker_at, quick, store_in};
 use support::proxy::{Mode, Proxy};
 use uuid::Uuid;
@@ -164,6 +164,76 @@ async fn status_says_who_is_there() {
 
     falld.stop().await;
     assert_eq!(subscriber.next().await.payload, "offline");
+}
+
+/// How often falld has connected, as its next health message says.
+async fn connects(subscriber: &mut Subscriber) -> u64 {
+    value(&on(subscriber, "falld/house/health").await)["connects"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_waits_for_the_broker_and_for_whoever_comes_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let road = Proxy::start(mosquitto.port, Mode::Closed).await;
+    let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    let older = Uuid::now_v7();
+    falld.telemetry.set_evidence("bed", older, b"GIF89a, older".to_vec());
+    let (event, _) = falld.fall("bed");
+    falld.telemetry.set_evidence("bed", event, b"GIF89a".to_vec());
+    road.set(Mode::Pass);
+    let shown = |message: &Publish| {
+        assert_eq!((&*message.payload, message.qos), (&b"GIF89a"[..], QoS::AtMostOnce), "the newest, once");
+        let properties = message.properties.clone().unwrap();
+        assert_eq!(properties.content_type.as_deref(), Some("image/gif"));
+        assert_eq!(properties.user_properties, [("event".to_owned(), event.to_string())]);
+        // Counted down by the broker.
+        assert!((86_000..=86_400).contains(&properties.message_expiry_interval.unwrap()), "gone after a day");
+    };
+    shown(&on(&mut subscriber, "falld/house/bed/evidence").await);
+    let mut late = Subscriber::new(mosquitto.port, "falld/house/bed/evidence").await;
+    shown(&late.next().await);
+    // Health comes again and again, evidence does not.
+    connects(&mut subscriber).await;
+    connects(&mut subscriber).await;
+    assert_eq!(late.pending(), 0);
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_takes_nothing_so_large_gets_the_event_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), &format!("{OPEN}max_packet_size 4000\n"));
+    let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/#").await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
+    falld.connected().await;
+    falld.telemetry.set_evidence("bed", Uuid::now_v7(), vec![0; 5000]);
+    let (event, _) = falld.fall("bed");
+    assert_eq!(value(&on(&mut subscriber, "falld/house/bed/event").await)["id"], event.to_string());
+    // What is small enough goes on its way.
+    falld.telemetry.set_evidence("bed", event, vec![0; 3000]);
+    assert_eq!(on(&mut subscriber, "falld/house/bed/evidence").await.payload.len(), 3000);
+    assert_eq!(connects(&mut subscriber).await, 1, "nothing broke the connection");
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_at_which_the_broker_hangs_up_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes 64 KiB and does not say so.
+    let port = broker::embedded();
+    let mut subscriber = Subscriber::new(port, "falld/house/#").await;
+    let falld = Falld::start(&store_in(folder.path()), broker_at(port));
+    falld.connected().await;
+    falld.telemetry.set_evidence("bed", Uuid::now_v7(), vec![0; 100_000]);
+    while connects(&mut subscriber).await < 2 {}
+    let (event, _) = falld.fall("bed");
+    assert_eq!(value(&on(&mut subscriber, "falld/house/bed/event").await)["id"], event.to_string());
+    falld.delivered().await;
+    connects(&mut subscriber).await;
+    assert_eq!(connects(&mut subscriber).await, 2, "it hung up once");
+    falld.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,6 +123,27 @@ fn an_output_that_cannot_be_written_is_said_with_its_mend() {
 }
 
 #[test]
+fn what_an_alert_looked_like_is_kept_if_asked_for() {
+    let site = Site::new(1);
+    let (out, folder) = (site.path("alerts.jsonl"), site.path("shown"));
+    let mut arguments = vec!["replay", "--jsonl", out.to_str().unwrap(), "--evidence", folder.to_str().unwrap()];
+    let (fall, everyday) = (clip("fall.mp4"), clip("everyday.mp4"));
+    arguments.extend([fall.to_str().unwrap(), everyday.to_str().unwrap()]);
+    let (code, _, complained) = site.ask(&arguments);
+    assert_eq!((code, complained.as_str()), (0, ""));
+    let t = alerts(&std::fs::read_to_string(&out).unwrap())[0]["t"].as_f64().unwrap();
+    let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [format!("fall.mp4 {t:.1} fall.gif").as_str()], "one for each alert");
+    assert!(std::fs::read(folder.join(&names[0])).unwrap().starts_with(b"GIF89a"));
+    // A file stands where the folder should be.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    let (code, _, complained) = site.ask(&arguments);
+    assert_eq!(code, CANNOT_CREATE, "{complained}");
+    assert!(complained.contains(folder.to_str().unwrap()) && complained.contains("another --evidence"), "{complained}");
+}
+
+#[test]
 fn a_model_that_is_not_there_is_said_with_its_key() {
     let mut site = Site::new(1);
     site.set("model.path", "/no/such/model");

@@ -6,9 +6,11 @@
 
 use falld::camera::opencv::Opener;
 use falld::capture::{self, Capture, Openers, Outlets, Plan};
+use falld::clip::Movements;
 use falld::config::{CameraConfig, Config, Provider};
 use falld::detector::{Detector, Input, Order, Outlet, Shown};
 use falld::event::Event;
+use falld::evidence;
 use falld::frame::Clock;
 use falld::metrics::Metrics;
 use falld::model;
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Growth that is none: allocators and decoders breathe.
 const BREATH: u64 = 5 << 20;
@@ -32,6 +35,10 @@ struct Nowhere;
 
 impl Outlet for Nowhere {
     fn event(&mut self, _event: Event) {}
+    fn evidence(&mut self, _camera: &str, _event: Uuid, movements: Movements) {
+        // Drawn each time, so that it has to stay flat as well.
+        assert!(evidence::gif(&movements).is_ok_and(|gif| gif.len() < 200_000));
+    }
     fn shown(&mut self, _camera: &str, _shown: Shown) {}
     fn first_score(&mut self, _camera: &str) {}
 }
@@ -56,12 +63,12 @@ fn memory_stays_flat() {
     let camera = CameraConfig { source, repeat: true, ..CameraConfig::default() };
     let opener = Opener::new(&camera, spec.frame, spec.pad);
     let openers: Openers = Box::new(move || Box::new(opener.clone()));
-    let patience = capture::patience(&camera);
+    let (patience, evidence) = (capture::patience(&camera), camera.evidence);
     let plan = Plan { camera: "room".into(), config: camera, rate_hz: spec.rate_hz, size: spec.frame };
     let numbers = metrics.camera("room");
     let outlets = Outlets { slot: Arc::clone(&slot), metrics: numbers.clone(), clock, report: Arc::new(|_report| {}) };
     let capture = Capture::spawn(plan, openers, outlets).unwrap();
-    let inputs = vec![Input { id: "room".into(), slot, metrics: numbers.clone(), patience }];
+    let inputs = vec![Input { id: "room".into(), slot, metrics: numbers.clone(), patience, evidence }];
     let detector = Detector::new(engine, inputs, Nowhere, clock, metrics, Arc::new(AtomicU64::new(0)));
     let (_orders, inbox) = std::sync::mpsc::channel::<Order>();
     let ring = Arc::clone(&bell);

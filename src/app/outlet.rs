@@ -1,22 +1,32 @@
-//! The detector's way out: events become durable and are logged, states go on the board.
+//! The detector's way out: events become durable and are logged, states go on the board, movements to be drawn.
 
 use super::board::Board;
+use crate::clip::Movements;
 use crate::detector::{Outlet, Shown};
 use crate::event::{Event, EventType};
+use crate::evidence::{Request, Requests};
 use crate::journal;
 use crate::store::{Context, Recorder};
 use tokio::sync::mpsc::UnboundedSender;
+use uuid::Uuid;
 
 pub(super) struct AppOutlet {
     recorder: Recorder,
     context: Context,
     board: Board,
+    evidence: Requests,
     first: UnboundedSender<String>,
 }
 
 impl AppOutlet {
-    pub(super) fn new(recorder: Recorder, context: Context, board: Board, first: UnboundedSender<String>) -> Self {
-        Self { recorder, context, board, first }
+    pub(super) fn new(
+        recorder: Recorder,
+        context: Context,
+        board: Board,
+        evidence: Requests,
+        first: UnboundedSender<String>,
+    ) -> Self {
+        Self { recorder, context, board, evidence, first }
     }
 }
 
@@ -41,6 +51,10 @@ impl Outlet for AppOutlet {
                 camera, %event_id, class, %score, %latency_ms, durable, r#type = kind, "{kind}"
             ),
         }
+    }
+
+    fn evidence(&mut self, camera: &str, event: Uuid, movements: Movements) {
+        self.evidence.leave(Request { camera: camera.to_owned(), event, movements });
     }
 
     fn shown(&mut self, camera: &str, shown: Shown) {

@@ -3,6 +3,7 @@
 use super::report::{Row, Section, number};
 use super::scene::{Scene, cpu_time};
 use crate::capture::{self, Capture, Outlets, Plan};
+use crate::clip::Movements;
 use crate::detector::{Detector, Input, Outlet, Shown};
 use crate::event::Event;
 use crate::frame::Clock;
@@ -12,6 +13,7 @@ use crate::slot::{Bell, Slot};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Numbers of cameras that are tried, one after the other.
 const TRIED: [usize; 11] = [1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32];
@@ -25,6 +27,7 @@ struct Silent;
 
 impl Outlet for Silent {
     fn event(&mut self, _: Event) {}
+    fn evidence(&mut self, _: &str, _: Uuid, _: Movements) {}
     fn shown(&mut self, _: &str, _: Shown) {}
     fn first_score(&mut self, _: &str) {}
 }
@@ -105,8 +108,8 @@ fn run(scene: &Scene, cameras: usize, time: Duration) -> Result<Trial, String> {
         let slot = Slot::new(Arc::clone(&bell));
         let counts = metrics.camera(&id);
         let config = scene.camera()?;
-        let patience = capture::patience(&config);
-        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: counts.clone(), patience });
+        let (patience, evidence) = (capture::patience(&config), config.evidence);
+        inputs.push(Input { id: id.clone(), slot: Arc::clone(&slot), metrics: counts.clone(), patience, evidence });
         numbers.push(counts.clone());
         let outlets = Outlets { slot, metrics: counts, clock, report: Arc::new(|_| {}) };
         let plan = Plan { camera: id.into(), config, rate_hz, size };

@@ -93,7 +93,7 @@ fn falld(scene: &Scene, engine: &mut Engine, recorder: &Recorder, stream: &Path)
     let spec = &scene.bundle.spec;
     let (cpu, begun) = (cpu_time(), Instant::now());
     let mut file = opencv::open_file(stream, spec.frame, spec.pad, &[]).map_err(|error| error.to_string())?;
-    let outcome = replay::run(file.as_mut(), engine, &scene.config.policy, false, |_| {});
+    let outcome = replay::run(file.as_mut(), engine, &scene.config.policy, false, |_, _| {});
     let outcome = outcome.map_err(|error| error.to_string())?;
     for decision in outcome.decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
         let (captured, scored, decided) = (decision.captured, decision.scored, decision.decided);

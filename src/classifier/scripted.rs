@@ -15,6 +15,8 @@ pub struct ScriptedClassifier {
     pub spec: Spec,
     /// Inferences that will fail from now on.
     pub failures: u32,
+    /// What it says of each picture's people, f32 `[P, F]`; as long as it is empty, that nobody is there.
+    pub people: Vec<f32>,
 }
 
 impl ScriptedClassifier {
@@ -51,7 +53,7 @@ impl ScriptedClassifier {
             temperature: 1.0,
             policy: PolicyModel { fall: rule, climb: rule },
         };
-        Self { spec, failures: 0 }
+        Self { spec, failures: 0, people: Vec::new() }
     }
 }
 
@@ -75,6 +77,11 @@ impl Classifier for ScriptedClassifier {
         for (pixels, scene) in batch.frames.chunks_exact(picture).zip(batch.scene.chunks_exact_mut(2)).take(batch.len) {
             scene[0] = f32::from(pixels[0]) / 255.0;
             scene[1] = f32::from(pixels[1]) / 255.0;
+        }
+        if !self.people.is_empty() {
+            for people in batch.people.chunks_exact_mut(self.people.len()).take(batch.len) {
+                people.copy_from_slice(&self.people);
+            }
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! `falld replay`: the daemon's stages over clips, as fast as they go.
 //!
-//! Writes a line of JSON for each alert, and a table for a person. The same clips, bundle and configuration give the
-//! same bytes. A clip that cannot be read is named, the others are replayed, and the outcome says so.
+//! Writes a line of JSON for each alert, a table for a person and, if asked, what each alert looked like. The same clips,
+//! bundle and configuration give the same bytes. A clip that cannot be read is named, the others are replayed, and the outcome says so.
 
 use crate::camera::Stream;
 use crate::classifier::ClassifierError;
 use crate::cli::{Cli, ReplayArgs, complain, say};
 use crate::config::Config;
+use crate::engine::{Decision, Engine};
+use crate::evidence;
 use crate::exit::Exit;
 use crate::model;
 use crate::replay::{self, Outcome};
@@ -44,8 +46,10 @@ pub enum ReplayError {
     #[error(transparent)]
     Model(#[from] ClassifierError),
     /// The output cannot be written.
-    #[error("cannot write {}: {error}. Choose another --jsonl, or make room.", path.display())]
+    #[error("cannot write {}: {error}. Choose another {option}, or make room.", path.display())]
     Output {
+        /// The option that names it.
+        option: &'static str,
         /// The output.
         path: PathBuf,
         /// The system's reason.
@@ -62,7 +66,7 @@ pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
     if let Some(model) = &arguments.model {
         config.model.path.clone_from(model);
     }
-    match run(&config, &arguments.clips, &arguments.jsonl, arguments.realtime) {
+    match run(&config, arguments) {
         Ok(summary) => {
             // With the alerts on standard output the table would be in their way.
             let said = if arguments.jsonl == Path::new("-") { Exit::Ok } else { say(&summary.table) };
@@ -82,10 +86,14 @@ pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
     }
 }
 
-/// Replays `clips` in order, each from a cleared state.
-pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> Result<Summary, ReplayError> {
+/// Replays the clips in order, each from a cleared state.
+fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> {
+    let ReplayArgs { clips, jsonl, evidence, realtime, .. } = arguments;
     let mut engine = model::load(config, 1)?.engine;
-    let output = |error: io::Error| ReplayError::Output { path: jsonl.to_owned(), error };
+    let output = |error: io::Error| ReplayError::Output { option: "--jsonl", path: jsonl.clone(), error };
+    if let Some(folder) = evidence {
+        std::fs::create_dir_all(folder).map_err(|error| unshown(folder, error))?;
+    }
     let mut out: Box<dyn Write> = match jsonl.to_str() {
         Some("-") => Box::new(io::stdout()),
         _ => Box::new(BufWriter::new(File::create(jsonl).map_err(output)?)),
@@ -99,8 +107,15 @@ pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> 
         let name =
             clip.file_name().map_or_else(|| clip.display().to_string(), |name| name.to_string_lossy().into_owned());
         bar.set_message(name.clone());
+        let mut unwritten = None;
+        let look = |engine: &Engine, decisions: &[Decision]| {
+            bar.tick();
+            if let Some(folder) = evidence {
+                unwritten = unwritten.take().or_else(|| show(engine, decisions, folder, &name).err());
+            }
+        };
         let outcome = match open(clip, config, &engine) {
-            Ok(mut stream) => replay::run(stream.as_mut(), &mut engine, &config.policy, realtime, |_| bar.tick())?,
+            Ok(mut stream) => replay::run(stream.as_mut(), &mut engine, &config.policy, *realtime, look)?,
             Err(reason) => {
                 row(&mut table, &name, Duration::ZERO, "cannot be read");
                 broken.push((clip.clone(), reason));
@@ -108,6 +123,9 @@ pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> 
                 continue;
             }
         };
+        if let Some(error) = unwritten {
+            return Err(error);
+        }
         for decision in outcome.decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
             let line = Line {
                 clip: &name,
@@ -142,15 +160,31 @@ pub fn run(config: &Config, clips: &[PathBuf], jsonl: &Path, realtime: bool) -> 
     Ok(Summary { table, broken })
 }
 
+/// Writes what each alert among `decisions` looked like: `<clip> <seconds> <event>.gif`.
+fn show(engine: &Engine, decisions: &[Decision], folder: &Path, clip: &str) -> Result<(), ReplayError> {
+    for decision in decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
+        let Some(movements) = engine.movements(0, true) else { continue };
+        let (at, event) = (decision.captured.as_secs_f64(), decision.transition.event.as_str());
+        let path = folder.join(format!("{clip} {at:.1} {event}.gif"));
+        let gif = evidence::gif(&movements).map_err(|error| unshown(&path, io::Error::other(error)))?;
+        std::fs::write(&path, gif).map_err(|error| unshown(&path, error))?;
+    }
+    Ok(())
+}
+
+fn unshown(path: &Path, error: io::Error) -> ReplayError {
+    ReplayError::Output { option: "--evidence", path: path.to_owned(), error }
+}
+
 #[cfg(feature = "opencv")]
-fn open(clip: &Path, config: &Config, engine: &crate::engine::Engine) -> Result<Box<dyn Stream>, String> {
+fn open(clip: &Path, config: &Config, engine: &Engine) -> Result<Box<dyn Stream>, String> {
     let _ = config;
     let spec = engine.spec();
     crate::camera::opencv::open_file(clip, spec.frame, spec.pad, &[]).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "opencv"))]
-fn open(clip: &Path, _config: &Config, _engine: &crate::engine::Engine) -> Result<Box<dyn Stream>, String> {
+fn open(clip: &Path, _config: &Config, _engine: &Engine) -> Result<Box<dyn Stream>, String> {
     Err(format!("{}: this falld was built without OpenCV (feature `opencv`) and reads no files", clip.display()))
 }
 

@@ -1,6 +1,7 @@
 //! The detector's turns by hand: pictures in, orders in, and what its outlet hears.
 
 mod disarmed;
+mod evidence;
 
 use super::orders::{ORDERS_A_TURN, TEST_EVERY};
 use super::*;
@@ -13,6 +14,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 #[derive(Debug, Default)]
 struct Heard {
     events: Vec<Event>,
+    evidence: Vec<(String, Uuid, Movements)>,
     shown: Vec<(String, Shown)>,
     firsts: Vec<String>,
 }
@@ -33,6 +35,10 @@ impl Ear {
 impl Outlet for Ear {
     fn event(&mut self, event: Event) {
         self.heard(|heard| heard.events.push(event));
+    }
+
+    fn evidence(&mut self, camera: &str, event: Uuid, movements: Movements) {
+        self.heard(|heard| heard.evidence.push((camera.into(), event, movements)));
     }
 
     fn shown(&mut self, camera: &str, shown: Shown) {
@@ -64,6 +70,7 @@ impl Room {
                 slot: Slot::new(Arc::clone(&bell)),
                 metrics: metrics.camera(id),
                 patience: Duration::from_secs(1),
+                evidence: EvidenceStyle::Figures,
             })
             .collect();
         let ear = Ear::default();

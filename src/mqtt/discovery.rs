@@ -7,11 +7,19 @@
 use crate::event::EventType;
 use crate::mqtt::topic::Topics;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The announcement of `device` with `cameras`, whose states are not known any more `expire_after` the last was said: so a camera
-/// that is gone from the configuration becomes unavailable and does not stay well.
-pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String], expire_after: Duration) -> Vec<u8> {
+/// that is gone from the configuration becomes unavailable and does not stay well. Of those in `evidence` the last alert is
+/// shown as well.
+pub(crate) fn announcement(
+    topics: &Topics,
+    device: &str,
+    cameras: &[String],
+    evidence: &BTreeSet<String>,
+    expire_after: Duration,
+) -> Vec<u8> {
     let expires = expire_after.as_secs();
     let mut components = Map::new();
     for camera in cameras {
@@ -48,6 +56,10 @@ pub(crate) fn announcement(topics: &Topics, device: &str, cameras: &[String], ex
             "state_topic": topics.event(camera), "qos": 1, "event_types": types, "value_template": template,
         });
         add("event", "event", "event", event);
+        if evidence.contains(camera) {
+            let image = json!({"image_topic": topics.evidence(camera), "content_type": "image/gif"});
+            add("evidence", "image", "last alert", image);
+        }
         add("ack", "button", "acknowledge", json!({"command_topic": command, "payload_press": r#"{"command":"ack"}"#}));
         let test = json!({
             "command_topic": command, "payload_press": r#"{"command":"test"}"#, "entity_category": "diagnostic",
@@ -85,14 +97,17 @@ mod tests {
     #[test]
     fn every_entity_has_an_id_of_its_own_and_commands_that_parse() {
         let topics = Topics::new("falld", "house");
-        let bytes = announcement(&topics, "house", &["bed".into(), "hall".into()], Duration::from_secs(90));
+        let (cameras, evidence) = (["bed".into(), "hall".into()], BTreeSet::from(["bed".into()]));
+        let bytes = announcement(&topics, "house", &cameras, &evidence, Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let components = message["cmps"].as_object().unwrap();
-        assert_eq!(components.len(), 15);
+        assert_eq!(components.len(), 16);
+        assert_eq!(components["bed_evidence"]["image_topic"], "falld/house/bed/evidence");
+        assert_eq!(components.get("hall_evidence"), None, "nothing will ever be shown there");
         let mut ids: Vec<&str> = components.values().map(|entity| entity["unique_id"].as_str().unwrap()).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 15);
+        assert_eq!(ids.len(), 16);
         for entity in components.values() {
             if entity["p"] == "binary_sensor" {
                 assert_eq!(entity["expire_after"], 90, "{entity}");

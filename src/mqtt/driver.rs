@@ -31,6 +31,8 @@ pub(super) struct Driver {
     machine: Delivery,
     connection: Option<Connection>,
     connects: u64,
+    /// The largest packet that the broker takes, in bytes.
+    largest: usize,
     /// The last trouble that was said, so that it is said once.
     trouble: Option<String>,
     next_tick: Moment,
@@ -83,6 +85,7 @@ impl Driver {
             progress,
             connection: None,
             connects: 0,
+            largest: usize::MAX,
             trouble: None,
             next_tick: Moment::ZERO,
             next_health: Moment::ZERO,
@@ -110,6 +113,7 @@ impl Driver {
                 Wake::Telemetry => {
                     self.announce(false);
                     self.states(false);
+                    self.evidence();
                 }
                 Wake::Time => self.tick(now),
                 Wake::Shutdown => self.drain_until = Some(now + self.parts.tuning.grace),
@@ -161,7 +165,8 @@ impl Driver {
 
     fn link(&mut self, event: LinkEvent, now: Moment) {
         match event {
-            LinkEvent::Connected { client, give_up, session_present } => {
+            LinkEvent::Connected { client, give_up, session_present, largest } => {
+                self.largest = largest;
                 self.connection = Some(Connection { client, give_up });
                 self.connected(session_present, now);
             }
@@ -223,6 +228,7 @@ impl Driver {
         self.status("online");
         self.announce(true);
         self.health(now);
+        self.evidence();
     }
 
     fn act(&mut self, action: Action) {
@@ -306,6 +312,7 @@ impl Driver {
         self.unread_since = unread.then(|| self.unread_since.unwrap_or(now));
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);
+        self.evidence();
         if now >= self.next_health {
             self.health(now);
         }

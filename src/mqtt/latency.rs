@@ -9,6 +9,7 @@ use crate::store::{Context, Recorder, Store};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event as MqttEvent};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -81,6 +82,7 @@ impl Road {
             device: DEVICE.into(),
             outbox: store.outbox().ok_or("the outbox is taken")?,
             telemetry: Telemetry::new(DEVICE, clock),
+            evidence: BTreeSet::new(),
             commands,
             metrics,
             clock,

@@ -37,8 +37,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// What happens on the connection.
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
-    /// Accepted by the broker.
-    Connected { client: AsyncClient, give_up: Arc<Notify>, session_present: bool },
+    /// Accepted by the broker, which takes packets of `largest` bytes at most.
+    Connected { client: AsyncClient, give_up: Arc<Notify>, session_present: bool, largest: usize },
     /// Refused, or gone.
     Lost { reason: String },
     /// An event left for the socket.
@@ -148,6 +148,7 @@ fn translate(event: Event, client: &mut Option<AsyncClient>, give_up: &Arc<Notif
             client: client.take()?,
             give_up: give_up.clone(),
             session_present: ack.session_present,
+            largest: ack.properties.and_then(|said| said.max_packet_size).map_or(usize::MAX, |size| size as usize),
         }),
         Event::Incoming(Packet::PubAck(ack)) => {
             let verdict = match ack.reason {

@@ -1,7 +1,8 @@
 //! What is published beside the events: only the latest counts, and a lost message is repaired by the next.
 //!
-//! Stages set their facts here without ever waiting for the broker; the driver publishes what changed, and everything
-//! again after each connect and with each health message. QoS 0: only events use packet ids.
+//! Stages set their facts here without ever waiting for the broker; the driver publishes what changed, and every state
+//! again after each connect and with each health message. QoS 0: only events use packet ids. Evidence is handed over once: a
+//! broker that hangs up on a message so large must not be made to do so again and again.
 
 use crate::event::payload::{ModelRef, SCHEMA, rfc3339};
 use crate::frame::{Clock, Moment};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// Where a person stands with respect to falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -111,6 +113,15 @@ struct HealthPayload<'facts> {
 struct Board {
     facts: Facts,
     cameras: BTreeMap<String, Entry>,
+    /// What waits to be shown, the newest of each camera.
+    evidence: BTreeMap<String, Shown>,
+}
+
+/// What is shown of one event.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) event: Uuid,
+    pub(crate) gif: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -152,6 +163,22 @@ impl Telemetry {
         }
         drop(board);
         self.wake.notify_one();
+    }
+
+    /// What is to be shown of an event of `camera`, a GIF. Takes the place of what was not shown yet. Never waits.
+    pub fn set_evidence(&self, camera: &str, event: Uuid, gif: Vec<u8>) {
+        self.board().evidence.insert(camera.to_owned(), Shown { event, gif });
+        self.wake.notify_one();
+    }
+
+    /// Hands what waits to be shown to `publish`, which gives back what it could not take now.
+    pub(crate) fn publish_evidence(&self, mut publish: impl FnMut(&str, Shown) -> Option<Shown>) {
+        let mut board = self.board();
+        let waiting = std::mem::take(&mut board.evidence);
+        board.evidence = waiting
+            .into_iter()
+            .filter_map(|(camera, shown)| publish(&camera, shown).map(|shown| (camera, shown)))
+            .collect();
     }
 
     /// The daemon's own facts, shown in `health`.

@@ -1,6 +1,6 @@
 //! Every topic that falld uses, built here and nowhere else.
 //!
-//! `<base>/<device>/status` · `…/health` · `…/<camera>/state` · `…/<camera>/event` · `…/<camera>/cmd`
+//! `<base>/<device>/status` · `…/health` · `…/<camera>/state` · `…/<camera>/event` · `…/<camera>/evidence` · `…/<camera>/cmd`
 
 /// Names the topics of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Topics {
     /// Alerts of a camera: QoS 1, never retained.
     pub fn event(&self, camera: &str) -> String {
         format!("{}/{}/event", self.root, level(camera))
+    }
+
+    /// What is shown of a camera's last alert, retained for a day.
+    pub fn evidence(&self, camera: &str) -> String {
+        format!("{}/{}/evidence", self.root, level(camera))
     }
 
     /// Commands to a camera.

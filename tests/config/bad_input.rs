@@ -51,6 +51,7 @@ fn a_wrong_type() {
         &["camera.a.repeat", "expected true or false", "without quotes"],
     );
     refused("[camera.a]\nsource = \"x\"\nmask = [[0, 0, 1]]", &["camera.a.mask", "four numbers"]);
+    refused("[camera.a]\nsource = \"x\"\nevidence = \"film\"", &["camera.a.evidence", "figures", "picture", "none"]);
     refused("mqtt = 5", &["mqtt = 5", "expected a section"]);
     refused("[store.path]\nx = 1", &["store.path", "expected a path"]);
     refused("[store]\npath = 2026-01-01", &["store.path", "expected a text", "found a date"]);

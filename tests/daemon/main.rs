@@ -78,6 +78,7 @@ fn broker() -> (tempfile::TempDir, Mosquitto) {
 async fn a_fall_on_the_camera_reaches_the_subscriber() {
     let (_folder, mosquitto) = broker();
     let mut events = Subscriber::new(mosquitto.port, "falld/house/+/event").await;
+    let mut shown = Subscriber::new(mosquitto.port, "falld/house/+/evidence").await;
     // The film again and again: whoever watches a busy machine misses some pictures, not every fall.
     let mut site = Site::playing(mosquitto.port, "fall.mp4");
     site.set("camera.room.repeat", true);
@@ -93,6 +94,11 @@ async fn a_fall_on_the_camera_reaches_the_subscriber() {
     assert!(ledger.is_sorted(), "{event:#}");
     assert!(ledger[4] - ledger[0] < 5_000_000, "from the picture to the subscriber in seconds: {event:#}");
     assert_eq!(site.stored(), [event["id"].as_str().unwrap()]);
+    // What the caregiver sees of it.
+    let evidence = shown.next().await;
+    assert_eq!(topic(&evidence), "falld/house/room/evidence");
+    assert!(evidence.payload.starts_with(b"GIF89a") && evidence.payload.len() < 100_000, "{}", evidence.payload.len());
+    assert_eq!(evidence.properties.unwrap().user_properties[0].1, event["id"].as_str().unwrap());
     // What the operator sees of it.
     until("the broker has acknowledged", || falld.number("falld_outbox_depth") == 0.0).await;
     assert!(falld.number("falld_frames_total{camera=\"room\"}") > 10.0);

@@ -10,6 +10,7 @@ use falld::store::{Context, Recorder, Store, Stored};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish};
 use rumqttc::v5::{AsyncClient, Event as MqttEvent, MqttOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,7 @@ impl Falld {
             device: "house".into(),
             outbox: store.outbox().unwrap(),
             telemetry: telemetry.clone(),
+            evidence: BTreeSet::from(["bed".into()]),
             commands: sender,
             metrics: metrics.clone(),
             clock,
@@ -149,6 +151,8 @@ impl Subscriber {
 
     pub async fn with(mut options: MqttOptions, filter: &str) -> Self {
         options.set_keep_alive(Duration::from_secs(5));
+        // Evidence is larger than what the client takes otherwise.
+        options.set_max_packet_size(Some(1 << 20));
         let mut network = options.network_options();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);

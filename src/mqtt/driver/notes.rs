@@ -1,4 +1,4 @@
-//! The driver's other messages: commands and their answers, status, state, health, announcement.
+//! The driver's other messages: commands and their answers, status, state, evidence, health, announcement.
 //!
 //! All at QoS 0: only the latest counts, a lost one is repaired by the next, and packet ids stay for events alone.
 
@@ -12,6 +12,11 @@ use crate::mqtt::{discovery, topic};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 use std::time::Duration;
+
+/// The broker forgets evidence after a day: what happened is in the events.
+const SHOWN_FOR_S: u32 = 86_400;
+/// What a publish of evidence has beside topic and picture, in bytes: header and properties, generously.
+const ENVELOPE: usize = 256;
 
 /// One message that is not an event.
 struct Note {
@@ -81,8 +86,8 @@ impl Driver {
         }
         let cameras = self.parts.telemetry.cameras();
         if again || cameras != self.announced {
-            let payload =
-                discovery::announcement(&self.topics, &self.parts.device, &cameras, self.parts.tuning.expire_after());
+            let (device, expire_after) = (&self.parts.device, self.parts.tuning.expire_after());
+            let payload = discovery::announcement(&self.topics, device, &cameras, &self.parts.evidence, expire_after);
             let topic = topic::discovery(&self.parts.device);
             if self.send(Note { topic, payload, retain: true, properties: json(None) }) {
                 self.announced = cameras;
@@ -97,6 +102,30 @@ impl Driver {
         self.parts.telemetry.publish(all, |camera, payload| {
             let properties = json(Some(self.parts.tuning.expire_after()));
             self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties })
+        });
+    }
+
+    /// What is shown of alerts. It is never sent twice, and not at all if the broker says that it takes nothing so large.
+    pub(super) fn evidence(&self) {
+        if self.connection.is_none() {
+            return;
+        }
+        self.parts.telemetry.publish_evidence(|camera, shown| {
+            let topic = self.topics.evidence(camera);
+            let size = topic.len() + shown.gif.len() + ENVELOPE;
+            if size > self.largest {
+                let (event_id, largest) = (shown.event, self.largest);
+                tracing::warn!(camera, %event_id, size, largest, "the broker takes nothing so large: no evidence of this event");
+                return None;
+            }
+            let properties = PublishProperties {
+                message_expiry_interval: Some(SHOWN_FOR_S),
+                content_type: Some("image/gif".into()),
+                user_properties: vec![("event".into(), shown.event.to_string())],
+                ..PublishProperties::default()
+            };
+            let note = Note { topic, payload: shown.gif.clone(), retain: true, properties };
+            (!self.send(note)).then_some(shown)
         });
     }
 
