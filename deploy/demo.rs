@@ -91,6 +91,9 @@ async fn demo(source: Option<String>) -> Result<bool, Box<dyn Error>> {
             () = &mut patience => break,
         }
     }
+    if alerted && !own && !shown {
+        say("evidence", "none came");
+    }
     stop(&mut falld).await?;
     Ok(alerted)
 }

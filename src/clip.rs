@@ -106,10 +106,11 @@ impl Movement {
         Self { rows, seen }
     }
 
-    /// The row f32 `[F]` of a tick at which the person was seen.
-    pub fn at(&self, tick: usize) -> Option<&[f32]> {
+    /// The row f32 `[F]` of the last tick up to `tick` at which the person was seen, at most `patience` ticks before it.
+    pub fn at(&self, tick: usize, patience: usize) -> Option<&[f32]> {
         let length = self.rows.len().checked_div(self.seen.len())?;
-        self.seen.get(tick)?.then(|| &self.rows[tick * length..][..length])
+        let seen = (tick.saturating_sub(patience)..=tick).rev().find(|tick| self.seen.get(*tick) == Some(&true))?;
+        Some(&self.rows[seen * length..][..length])
     }
 }
 
@@ -228,8 +229,12 @@ impl Clip {
         rows.len - before
     }
 
-    /// How everybody followed moved, with the newest picture if `picture` asks for it. None where nobody is followed.
+    /// How everybody followed moved, with the newest picture if `picture` asks for it. None where nobody is followed, or the model
+    /// does not tell bodies.
     pub fn movements(&self, spec: &Spec, picture: bool) -> Option<Movements> {
+        if !spec.has_bodies() {
+            return None;
+        }
         let missing = self.capacity - self.ticks;
         let take = |person: usize| {
             let (mut rows, mut mask) = (vec![0.0; self.people.ring_len()], vec![0.0; self.capacity * 2]);

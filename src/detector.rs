@@ -300,9 +300,11 @@ impl<O: Outlet> Detector<O> {
         let input = &self.inputs[camera];
         self.metrics.event(&input.id, class, event);
         self.outlet.event(Event { id, incident, camera: input.id.clone(), event, class, score, ledger });
-        // A test shows the installer what the camera sees.
+        // A test shows the installer how the camera sees them, and never the picture: whoever may ask for one is no reason to
+        // look into a room.
         let shown = input.evidence != EvidenceStyle::None && (event.is_alert() || event == EventType::Test);
-        if shown && let Some(movements) = self.engine.movements(camera, input.evidence == EvidenceStyle::Picture) {
+        let picture = input.evidence == EvidenceStyle::Picture && event.is_alert();
+        if shown && let Some(movements) = self.engine.movements(camera, picture) {
             self.outlet.evidence(&input.id, id, movements);
         }
     }

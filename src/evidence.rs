@@ -26,7 +26,9 @@ const OVERVIEW: usize = 6;
 const FAINTEST: f32 = 0.3;
 /// How long the overview and the last pose stay, in hundredths of a second.
 const STAY_CS: u16 = 150;
-/// Alerts that may wait to be drawn, 60 kB each. The policy's cooldown keeps them rare.
+/// Somebody who is missed for so long, in seconds, is drawn where they were: whoever lies is missed more often.
+const HELD_S: f64 = 1.0;
+/// Alerts that may wait to be drawn, 60 kB each, 200 with a picture. The policy's cooldown keeps them rare.
 const QUEUE: usize = 16;
 
 /// One event to be shown.
@@ -108,7 +110,7 @@ pub fn gif(movements: &Movements) -> Result<Vec<u8>, EncodingError> {
         canvas.progress(tick + 1, movements.ticks);
         show(canvas, if tick + 1 == movements.ticks { STAY_CS } else { pace })?;
     }
-    drop(encoder);
+    encoder.into_inner()?;
     Ok(out)
 }
 
@@ -124,8 +126,9 @@ fn overview(empty: &Canvas, movements: &Movements) -> Canvas {
 }
 
 fn pose(canvas: &mut Canvas, movements: &Movements, tick: usize, strength: f32) {
+    let patience = (movements.rate_hz * HELD_S) as usize;
     for (person, movement) in movements.people.iter().enumerate() {
-        if let Some(row) = movement.at(tick) {
+        if let Some(row) = movement.at(tick, patience) {
             figure::draw(canvas, row, person, strength);
         }
     }

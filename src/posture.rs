@@ -26,7 +26,7 @@ const SURE: f32 = 0.1;
 
 /// The posture of one picture's people, f32 `[P, F]`. `None` if the model does not tell COCO's keypoints.
 pub fn of(people: &[f32], spec: &Spec) -> Option<Posture> {
-    if spec.people == 0 || spec.keypoints != KEYPOINTS {
+    if !spec.has_bodies() {
         return None;
     }
     let mut posture = Posture::Nobody;

@@ -178,11 +178,17 @@ async fn evidence_waits_for_the_broker_and_for_whoever_comes_late() {
     let road = Proxy::start(mosquitto.port, Mode::Closed).await;
     let mut subscriber = Subscriber::new(mosquitto.port, "falld/house/#").await;
     let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    // What an earlier configuration showed of another camera.
+    let stairs = "falld/house/stairs/evidence";
+    subscriber.client.publish(stairs, QoS::AtLeastOnce, true, "GIF89a, of the room").await.unwrap();
+    assert_eq!(on(&mut subscriber, stairs).await.payload, "GIF89a, of the room");
+    falld.telemetry.set_state("stairs", CameraState::default());
     let older = Uuid::now_v7();
     falld.telemetry.set_evidence("bed", older, b"GIF89a, older".to_vec());
     let (event, _) = falld.fall("bed");
     falld.telemetry.set_evidence("bed", event, b"GIF89a".to_vec());
     road.set(Mode::Pass);
+    assert_eq!(on(&mut subscriber, stairs).await.payload, "", "taken back");
     let shown = |message: &Publish| {
         assert_eq!((&*message.payload, message.qos), (&b"GIF89a"[..], QoS::AtMostOnce), "the newest, once");
         let properties = message.properties.clone().unwrap();
@@ -227,7 +233,11 @@ async fn evidence_at_which_the_broker_hangs_up_is_not_sent_again() {
     let falld = Falld::start(&store_in(folder.path()), broker_at(port));
     falld.connected().await;
     falld.telemetry.set_evidence("bed", Uuid::now_v7(), vec![0; 100_000]);
-    while connects(&mut subscriber).await < 2 {}
+    let mut patience = 40;
+    while connects(&mut subscriber).await < 2 {
+        patience -= 1;
+        assert!(patience > 0, "it never hung up");
+    }
     let (event, _) = falld.fall("bed");
     assert_eq!(value(&on(&mut subscriber, "falld/house/bed/event").await)["id"], event.to_string());
     falld.delivered().await;

@@ -133,7 +133,7 @@ fn what_an_alert_looked_like_is_kept_if_asked_for() {
     assert_eq!((code, complained.as_str()), (0, ""));
     let t = alerts(&std::fs::read_to_string(&out).unwrap())[0]["t"].as_f64().unwrap();
     let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [format!("fall.mp4 {t:.1} fall.gif").as_str()], "one for each alert");
+    assert_eq!(names, [format!("1 fall.mp4 {t:.1} fall.gif").as_str()], "one for each alert");
     assert!(std::fs::read(folder.join(&names[0])).unwrap().starts_with(b"GIF89a"));
     // A file stands where the folder should be.
     std::fs::remove_dir_all(&folder).unwrap();

@@ -103,7 +103,7 @@ fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> 
     let mut broken = Vec::new();
     let (mut alerts, mut media, mut judged) = (0, Duration::ZERO, 0);
     let begun = Instant::now();
-    for clip in clips {
+    for (nth, clip) in (1..).zip(clips) {
         let name =
             clip.file_name().map_or_else(|| clip.display().to_string(), |name| name.to_string_lossy().into_owned());
         bar.set_message(name.clone());
@@ -111,7 +111,8 @@ fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> 
         let look = |engine: &Engine, decisions: &[Decision]| {
             bar.tick();
             if let Some(folder) = evidence {
-                unwritten = unwritten.take().or_else(|| show(engine, decisions, folder, &name).err());
+                unwritten =
+                    unwritten.take().or_else(|| show(engine, decisions, folder, &format!("{nth} {name}")).err());
             }
         };
         let outcome = match open(clip, config, &engine) {
@@ -160,7 +161,7 @@ fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> 
     Ok(Summary { table, broken })
 }
 
-/// Writes what each alert among `decisions` looked like: `<clip> <seconds> <event>.gif`.
+/// Writes what each alert among `decisions` looked like: `<clip> <seconds> <event>.gif`. Clips are numbered, for two may have one name.
 fn show(engine: &Engine, decisions: &[Decision], folder: &Path, clip: &str) -> Result<(), ReplayError> {
     for decision in decisions.iter().filter(|decision| decision.transition.event.is_alert()) {
         let Some(movements) = engine.movements(0, true) else { continue };

@@ -18,8 +18,7 @@ const LIMB: f32 = 0.022;
 /// Pixels that a limb has at least.
 const THINNEST: f32 = 3.0;
 
-/// Draws `row` (f32 `[F]`: `y, x, score` for each keypoint, then the box) in the colour of `person`. A row without COCO's
-/// keypoints draws nothing.
+/// Draws `row` (f32 `[F]`: `y, x, score` for each keypoint, then the box) in the colour of `person`.
 pub(super) fn draw(canvas: &mut Canvas, row: &[f32], person: usize, strength: f32) {
     let Some(bounds) = row.get(3 * KEYPOINTS..3 * KEYPOINTS + 4) else { return };
     let (width, height) = canvas.extent();

@@ -109,6 +109,17 @@ fn who_is_not_seen_is_not_drawn() {
 }
 
 #[test]
+fn who_is_missed_for_a_moment_is_drawn_where_they_were() {
+    let seen = |until: usize| {
+        let seen = (0..TICKS).map(|tick| tick < until).collect();
+        let person = Movement::new(row([0.2, 0.3], [0.2, 0.9]).repeat(TICKS), seen);
+        level(&frames(&gif(&movements(vec![person])).unwrap()).last().unwrap().0, 0.2, 0.5) > 200
+    };
+    assert!(seen(TICKS - 15), "missed for a second");
+    assert!(!seen(TICKS - 16), "gone");
+}
+
+#[test]
 fn the_picture_lies_behind_the_figures_where_it_is_asked_for() {
     let mut picture = vec![0; SIZE.bytes()];
     picture[..SIZE.bytes() / 2].fill(200);
@@ -154,10 +165,11 @@ proptest! {
 
     /// An encoder may say anything.
     #[test]
-    fn no_numbers_break_it(row in proptest::collection::vec(any::<f32>(), LEN), ticks in 1_usize..5) {
+    fn no_numbers_break_it(row in proptest::collection::vec(proptest::num::f32::ANY, LEN), ticks in 1_usize..5) {
         let person = Movement::new(row.repeat(ticks), vec![true; ticks]);
         let size = Size { width: 32, height: 24 };
-        let movements = Movements { ticks, size, ..movements(vec![person]) };
+        // More people than there are colours.
+        let movements = Movements { ticks, size, ..movements(vec![person; 5]) };
         prop_assert!(gif(&movements).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The announcement of `device` with `cameras`, whose states are not known any more `expire_after` the last was said: so a camera
 /// that is gone from the configuration becomes unavailable and does not stay well. Of those in `evidence` the last alert is
-/// shown as well.
+/// shown as well; of others its entity is removed, should there have been one.
 pub(crate) fn announcement(
     topics: &Topics,
     device: &str,
@@ -56,10 +56,6 @@ pub(crate) fn announcement(
             "state_topic": topics.event(camera), "qos": 1, "event_types": types, "value_template": template,
         });
         add("event", "event", "event", event);
-        if evidence.contains(camera) {
-            let image = json!({"image_topic": topics.evidence(camera), "content_type": "image/gif"});
-            add("evidence", "image", "last alert", image);
-        }
         add("ack", "button", "acknowledge", json!({"command_topic": command, "payload_press": r#"{"command":"ack"}"#}));
         let test = json!({
             "command_topic": command, "payload_press": r#"{"command":"test"}"#, "entity_category": "diagnostic",
@@ -70,6 +66,13 @@ pub(crate) fn announcement(
             "state_topic": state, "value_template": when("value_json.armed"), "state_on": "ON", "state_off": "OFF",
         });
         add("armed", "switch", "armed", armed);
+        if evidence.contains(camera) {
+            let image = json!({"image_topic": topics.evidence(camera), "content_type": "image/gif"});
+            add("evidence", "image", "last alert", image);
+        } else {
+            // A platform alone takes an entity away.
+            components.insert(format!("{camera}_evidence"), json!({"p": "image"}));
+        }
     }
     let waiting = json!({
         "p": "sensor", "unique_id": format!("falld_{device}_outbox"), "name": "undelivered events",
@@ -101,10 +104,10 @@ mod tests {
         let bytes = announcement(&topics, "house", &cameras, &evidence, Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let components = message["cmps"].as_object().unwrap();
-        assert_eq!(components.len(), 16);
+        assert_eq!(components.len(), 17);
         assert_eq!(components["bed_evidence"]["image_topic"], "falld/house/bed/evidence");
-        assert_eq!(components.get("hall_evidence"), None, "nothing will ever be shown there");
-        let mut ids: Vec<&str> = components.values().map(|entity| entity["unique_id"].as_str().unwrap()).collect();
+        assert_eq!(components["hall_evidence"], json!({"p": "image"}), "nothing is shown there, nor what was before");
+        let mut ids: Vec<&str> = components.values().filter_map(|entity| entity["unique_id"].as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), 16);

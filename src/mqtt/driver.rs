@@ -189,7 +189,10 @@ impl Driver {
                 self.feed(Input::Disconnected, now);
             }
             LinkEvent::HandedOver { pkid } => self.feed(Input::HandedOver { pkid }, now),
-            LinkEvent::Answered { pkid, verdict } => self.feed(Input::Answered { pkid, verdict }, now),
+            LinkEvent::Answered { pkid, verdict } => {
+                self.feed(Input::Answered { pkid, verdict }, now);
+                self.evidence();
+            }
             LinkEvent::Unsubscribed { reason } => {
                 tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
             }
@@ -228,6 +231,7 @@ impl Driver {
         self.status("online");
         self.announce(true);
         self.health(now);
+        self.forget_evidence();
         self.evidence();
     }
 
@@ -325,6 +329,7 @@ impl Driver {
 
     /// Says `offline`, closes the connection, ends the link.
     async fn goodbye(mut self) {
+        self.evidence();
         self.status("offline");
         if let Some(connection) = self.connection.take()
             && connection.client.try_disconnect().is_ok()

@@ -1,4 +1,4 @@
-//! What is published beside the events: only the latest counts, and a lost message is repaired by the next.
+//! What is published beside the events: only the latest counts, and a lost state is repaired by the next.
 //!
 //! Stages set their facts here without ever waiting for the broker; the driver publishes what changed, and every state
 //! again after each connect and with each health message. QoS 0: only events use packet ids. Evidence is handed over once: a

@@ -87,7 +87,7 @@ impl Falld {
             device: "house".into(),
             outbox: store.outbox().unwrap(),
             telemetry: telemetry.clone(),
-            evidence: BTreeSet::from(["bed".into()]),
+            evidence: BTreeSet::from(["bed".into(), "hall".into()]),
             commands: sender,
             metrics: metrics.clone(),
             clock,

@@ -70,6 +70,11 @@ impl Spec {
         Duration::from_secs_f64((self.hold_ticks as f64 + 1.0) / self.rate_hz)
     }
 
+    /// True if people are told with COCO's 17 keypoints, which posture and evidence read.
+    pub fn has_bodies(&self) -> bool {
+        self.people > 0 && self.keypoints == 17
+    }
+
     /// Place of a class among the logits.
     pub fn class(&self, name: &str) -> Option<usize> {
         self.classes.iter().position(|class| class == name)

@@ -26,8 +26,8 @@ fn an_alert_is_shown_with_how_everybody_moved_up_to_it() {
         assert_eq!((camera.as_str(), *event), ("bed", heard.events[0].id));
         // The model asks from its second picture on, and three hits raise the alarm.
         assert_eq!((movements.ticks, movements.people.len(), &movements.picture), (4, 1, &None));
-        assert!((0..4).all(|tick| movements.people[0].at(tick) == Some(&PERSON[..])));
-        assert_eq!(movements.people[0].at(4), None);
+        assert!((0..4).all(|tick| movements.people[0].at(tick, 0) == Some(&PERSON[..])));
+        assert_eq!(movements.people[0].at(4, 0), None);
     });
     // A test shows what the camera sees; that somebody is on it shows nothing.
     room.turn(&[Order::Test("bed".into()), Order::Acknowledge("bed".into(), None)]).unwrap();
@@ -43,6 +43,9 @@ fn the_picture_is_shown_where_the_site_says_so_and_nothing_where_it_says_nothing
         room.watch(6, 0.9);
         let shown = room.ear.heard(|heard| heard.evidence.first().map(|(_, _, all)| all.picture.is_some()));
         assert_eq!((room.ear.events().len(), shown), (1, wanted));
+        room.turn(&[Order::Test("bed".into())]).unwrap();
+        let tested = room.ear.heard(|heard| heard.evidence.last().map(|(_, _, all)| all.picture.is_some()));
+        assert_eq!(tested, wanted.map(|_| false), "a test shows figures at most");
     }
     // Where nobody is followed there is nothing to show.
     let mut room = Room::new(1, 1, ScriptedClassifier::new());

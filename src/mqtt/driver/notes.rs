@@ -1,6 +1,7 @@
 //! The driver's other messages: commands and their answers, status, state, evidence, health, announcement.
 //!
-//! All at QoS 0: only the latest counts, a lost one is repaired by the next, and packet ids stay for events alone.
+//! All at QoS 0: only the latest counts, a lost one is repaired by the next (but evidence, which is sent once), and packet ids
+//! stay for events alone.
 
 use crate::event::payload::SCHEMA;
 use crate::frame::Moment;
@@ -105,9 +106,20 @@ impl Driver {
         });
     }
 
-    /// What is shown of alerts. It is never sent twice, and not at all if the broker says that it takes nothing so large.
+    /// Takes back what an earlier configuration showed of cameras whose alerts are shown no more.
+    pub(super) fn forget_evidence(&self) {
+        for camera in self.parts.telemetry.cameras().iter().filter(|camera| !self.parts.evidence.contains(*camera)) {
+            let topic = self.topics.evidence(camera);
+            let properties = PublishProperties::default();
+            // A full queue means that the connection hangs; the next one says it again.
+            let _sent = self.send(Note { topic, payload: Vec::new(), retain: true, properties });
+        }
+    }
+
+    /// What is shown of alerts, once no event waits: it comes behind its own and holds up no other. It is never sent twice, and
+    /// not at all if the broker says that it takes nothing so large.
     pub(super) fn evidence(&self) {
-        if self.connection.is_none() {
+        if self.connection.is_none() || !self.machine.drained() {
             return;
         }
         self.parts.telemetry.publish_evidence(|camera, shown| {
