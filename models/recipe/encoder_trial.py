@@ -68,6 +68,10 @@ class Trial:
         return Batches(folder, self.args.steps, self.args.batch, self.teacher if teacher else None, self.args.lab / "cache",
                        self.args.data / "rooms")
 
+    def start(self):
+        """Pictures whose statistics every training begins with."""
+        return torch.from_numpy(calibration(self.args.lab, 64)).permute(0, 3, 1, 2).float()
+
     def seen(self, path):
         """Of the people in filmed and in rendered frames: found, how many there are; mean joint distance of the filmed."""
         model = session(path, 1)
@@ -96,7 +100,7 @@ class Trial:
         export.encoder(net, paths["start"])
         row["before"] = {"loss": self.held_out.loss(net), **self.seen(paths["start"])}
         if rate:
-            net, row["seconds"] = train(net, self.batches(teacher), self.args.lab, rate, terms)
+            net, row["seconds"] = train(net, self.batches(teacher), self.start(), rate, terms)
             row["after"] = {"loss": self.held_out.loss(net)}
         export.encoder(net, paths["fp32"])
         quantise(paths["fp32"], paths["int8"], calibration(self.args.lab, CALIBRATION))

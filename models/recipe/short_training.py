@@ -14,7 +14,6 @@ import torch
 
 import augment
 import config
-from bundle import calibration
 from encoder_train import WEIGHT, imitation, teach
 from nets import norm
 from nets.movenet import HEADS
@@ -84,10 +83,10 @@ class Batches:
             yield spoiled.permute(0, 3, 1, 2).float(), features, maps, known
 
 
-def train(net, batches, lab, rate, terms=tuple(WEIGHT)):
-    """(A copy of `net` that has learnt by `terms` of the loss, ready for inference; its processor time in seconds)."""
+def train(net, batches, start, rate, terms=tuple(WEIGHT)):
+    """(A copy of `net` that has learnt by `terms` of the loss, ready for inference; its processor time in seconds). Normalisation begins
+    with the statistics of `start`, float RGB (n,3,H,W)."""
     torch.manual_seed(config.SEED)
-    start = torch.from_numpy(calibration(lab, 64)).permute(0, 3, 1, 2).float()
     net = norm.normalise(net, start).requires_grad_(True).to(memory_format=torch.channels_last).eval()
     decay, rest = ([p for p in net.parameters() if (p.ndim > 1) == matrix] for matrix in (True, False))
     optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.005}, {"params": rest, "weight_decay": 0.0}], rate)

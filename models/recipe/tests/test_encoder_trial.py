@@ -112,15 +112,15 @@ def few(tmp_path, monkeypatch, pictures):
     known[0, 51:] = 0.2, 0.3, 0.8, 0.6, 1.0
     row = tuple(torch.from_numpy(x) for x in (pictures[0], pictures[1], known))
     monkeypatch.setattr(short_training.Pictures, "__iter__", lambda self: iter([row] * 4))
-    monkeypatch.setattr(short_training, "calibration", lambda lab, count: pictures)
     return lambda teacher: short_training.Batches(tmp_path / str(teacher is None), 2, 2, teacher, tmp_path, tmp_path)
 
 
-def test_a_training_leaves_the_start_as_it_was_and_learns_from_either(few, random_weights):
+def test_a_training_leaves_the_start_as_it_was_and_learns_from_either(few, random_weights, pictures):
+    seen = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
     teacher, start = random_weights(MoveNet(FULL)), random_weights(MoveNet(scaled(SLIM, 0.5)))
     kept = start.stem.weight.clone()
     for batches in (few(teacher), few(None)):
-        net, seconds = short_training.train(start, batches, None, 1e-4)
+        net, seconds = short_training.train(start, batches, seen, 1e-4)
         assert torch.equal(start.stem.weight, kept) and not torch.equal(net.stem.weight, kept)
         assert seconds > 0 and len(list(batches)) == 2
 
