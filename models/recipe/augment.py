@@ -116,8 +116,9 @@ def cover(rng, picture, other):
     return picture
 
 
-def spoil(rng, picture):
-    """What light, lens, sensor and codec do. u8 (H,W,3) -> u8, same geometry."""
+def spoil(rng, picture, grain=None):
+    """What light, lens, sensor and codec do. u8 (H,W,3) -> u8, same geometry. `grain`: a generator for the sensor's noise alone, where
+    neighbouring pictures are spoiled alike."""
     x = picture.astype(np.float32) / 255
     if rng.random() < 0.25:  # grey or infrared
         grey = x @ rng.dirichlet([3, 5, 2]).astype(np.float32)
@@ -148,8 +149,9 @@ def spoil(rng, picture):
         x = cv2.resize(cv2.resize(x, None, fx=f, fy=f, interpolation=cv2.INTER_AREA), (W, H))
     if rng.random() < 0.5:
         sigma = rng.exponential(0.025)
-        noise = cv2.resize(rng.standard_normal((H // 2, W // 2, 1)).astype(np.float32), (W, H)) if rng.random() < 0.4 \
-            else rng.standard_normal((H, W)).astype(np.float32)
+        coarse, grain = rng.random() < 0.4, grain or rng
+        noise = cv2.resize(grain.standard_normal((H // 2, W // 2, 1)).astype(np.float32), (W, H)) if coarse \
+            else grain.standard_normal((H, W)).astype(np.float32)
         x = x + sigma * noise[..., None]
     out = np.clip(x * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:

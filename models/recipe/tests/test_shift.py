@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+import augment
 import config
 from grow import V3
 from nets.mobilenet import MobileNetV3
 from nets.shift import SHARE, Shifted
-from shift_trial import SIZE, Batches, people
+from shift_trial import SIZE, Batches, cached, earlier, people
 
 
 @pytest.fixture
@@ -44,6 +45,30 @@ def test_a_stream_carries_an_eighth_of_what_residual_blocks_read():
     with torch.no_grad():
         net(torch.zeros(2, 3, config.HEIGHT, config.WIDTH))
     assert inputs and net.state(config.HEIGHT, config.WIDTH) == sum(inputs)
+
+
+def test_the_past_is_a_tick_old_whatever_the_camera_s_rate():
+    for fps, back in ((30, 2), (15, 1), (10, 1), (7.5, 1), (60, 4)):
+        assert earlier([i / fps for i in range(20)], 10) == 10 - back, fps
+    assert earlier([0, 1 / 30], 1) == 0, "nothing is older"
+
+
+def test_what_was_kept_of_other_clips_is_not_taken(tmp_path):
+    kept, make = tmp_path / "kept.npz", lambda: {"a": np.zeros(3), "b": np.ones(2)}
+    for _ in range(2):
+        a, b = cached(kept, [tmp_path / "1.json"], make)
+        assert a.sum() == 0 and b.sum() == 2
+    with pytest.raises(SystemExit, match="other clips"):
+        cached(kept, [tmp_path / "2.json"], make)
+
+
+def test_neighbours_are_spoiled_alike_but_for_the_noise():
+    picture = np.full((config.HEIGHT, config.WIDTH, 3), 128, np.uint8)
+    seeds = range(12)
+    one, same, other = ([augment.spoil(np.random.default_rng(s), picture, g and np.random.default_rng([s, g])) for s in seeds] for g in (1, 1, 2))
+    alike = [np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True)) and any(alike) and not all(alike)
+    assert all(abs(a.mean() - b.mean()) < 2 for a, b in zip(one, other, strict=True)), "light and colour are the same"
 
 
 def test_both_kinds_of_batches_learn_the_same_pictures_in_the_same_order():
