@@ -57,6 +57,11 @@ fn under(id: &str) -> Vec<Entry> {
     ENTRIES.lock().unwrap().iter().filter(|entry| entry["MESSAGE_ID"] == id).cloned().collect()
 }
 
+/// A gauge is set before its entry is written, so a story that counts entries waits for them, not for the gauge.
+async fn written(id: &str, count: usize) {
+    until("the journal has the entry", || under(id).len() >= count).await;
+}
+
 /// One test, because all share the process's log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transitions_are_logged_once_each() {
@@ -74,8 +79,9 @@ async fn transitions_are_logged_once_each() {
     until("the loss is noticed", || falld.metrics.broker_connected.get() == 0).await;
     until("three attempts have failed", || road.turned_away() >= 3).await;
     road.set(Mode::Pass);
-    falld.connected().await;
+    written(journal::BROKER_CONNECTED, 2).await;
     assert_eq!((under(journal::BROKER_CONNECTED).len(), under(journal::BROKER_LOST).len()), (2, 1));
+    written(journal::EVENT_DELIVERED, 1).await;
     let delivered = under(journal::EVENT_DELIVERED);
     assert_eq!(delivered.len(), 1, "{delivered:?}");
     let entry = &delivered[0];
@@ -90,7 +96,8 @@ async fn transitions_are_logged_once_each() {
     }
     assert_eq!(falld.metrics.store_degraded.get(), 1);
     falld.store.limit_pages(None);
-    until("the store has recovered", || falld.metrics.store_degraded.get() == 0).await;
+    written(journal::STORE_RECOVERED, 1).await;
+    assert_eq!(falld.metrics.store_degraded.get(), 0);
     assert_eq!((under(journal::STORE_DEGRADED).len(), under(journal::STORE_RECOVERED).len()), (1, 1));
     falld.stop().await;
 
