@@ -29,6 +29,34 @@ impl Size {
     }
 }
 
+/// The part of a fitted picture that a camera fills, in pixels; the rest is padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl View {
+    /// A view without padding.
+    pub const fn whole(size: Size) -> Self {
+        Self { left: 0, top: 0, width: size.width, height: size.height }
+    }
+
+    /// A picture of size `from` in the middle of one of size `into`, as large as its aspect allows.
+    pub fn letterbox(from: Size, into: Size) -> Self {
+        let scale = (into.width as f64 / from.width.max(1) as f64).min(into.height as f64 / from.height.max(1) as f64);
+        let width = ((from.width as f64 * scale).round() as usize).clamp(1, into.width);
+        let height = ((from.height as f64 * scale).round() as usize).clamp(1, into.height);
+        Self { left: (into.width - width) / 2, top: (into.height - height) / 2, width, height }
+    }
+}
+
 /// One fitted picture: RGB, `height × width × 3` bytes, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -38,12 +66,15 @@ pub struct Frame {
     pub tick: u64,
     /// When the picture was taken, as near as the source lets us know.
     pub captured: Moment,
+    /// Where the camera's own picture lies in it.
+    pub view: View,
 }
 
 impl Frame {
-    /// A black frame of the given size.
+    /// A black frame of the given size, without padding.
     pub fn new(size: Size) -> Self {
-        Self { pixels: vec![0; size.bytes()].into_boxed_slice(), tick: 0, captured: Moment::ZERO }
+        let pixels = vec![0; size.bytes()].into_boxed_slice();
+        Self { pixels, tick: 0, captured: Moment::ZERO, view: View::whole(size) }
     }
 }
 
@@ -93,6 +124,28 @@ impl Clock {
             wall.checked_sub(now - moment).unwrap_or(UNIX_EPOCH)
         } else {
             wall.checked_add(moment - now).unwrap_or(wall)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letterbox_keeps_the_aspect_and_sits_in_the_middle() {
+        let model = Size { width: 256, height: 192 };
+        let cases = [
+            ((640, 480), (0, 0, 256, 192)),
+            ((1920, 1080), (0, 24, 256, 144)),
+            ((480, 640), (56, 0, 144, 192)),
+            ((100, 100), (32, 0, 192, 192)),
+            ((641, 480), (0, 0, 256, 192)),
+            ((10_000, 1), (0, 95, 256, 1)),
+        ];
+        for ((w, h), (left, top, width, height)) in cases {
+            let view = View::letterbox(Size { width: w, height: h }, model);
+            assert_eq!(view, View { left, top, width, height }, "{w}×{h}");
         }
     }
 }

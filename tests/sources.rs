@@ -12,10 +12,10 @@ mod video;
 
 use falld::cadence::Cadence;
 use falld::camera::opencv::{Opener, open_file};
-use falld::camera::{CameraError, Grab, Opener as _, Stream, View};
+use falld::camera::{CameraError, Grab, Opener as _, Stream};
 use falld::capture::Openers;
 use falld::config::CameraConfig;
-use falld::frame::{Frame, Moment, Size};
+use falld::frame::{Frame, Moment, Size, View};
 use falld::health::CameraHealth::{Connecting, Ended, Frozen, Lost, Ok as Fine};
 use std::fs;
 use std::path::Path;
@@ -94,7 +94,7 @@ fn the_picture_is_what_was_recorded_with_its_masks_burnt_in() {
     let mut frame = Frame::new(MODEL);
     assert_eq!(stream.grab(), Ok(Grab::Picture { media: Some(Moment::ZERO) }));
     stream.retrieve(&mut frame).unwrap();
-    assert_eq!(stream.view(), View { left: 0, top: 32, width: 256, height: 128 });
+    assert_eq!(frame.view, View { left: 0, top: 32, width: 256, height: 128 });
     assert_eq!(stream.rate(), Some(15.0));
     let at = |x: usize, y: usize| frame.pixels[(y * MODEL.width + x) * 3];
     assert_eq!((at(100, 10), at(100, 180)), (7, 7), "padding");

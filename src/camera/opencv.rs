@@ -20,7 +20,7 @@ mod file;
 mod fit;
 
 use super::source::Source;
-use super::{CameraError, Grab, Opener as Open, Stream, View};
+use super::{CameraError, Grab, Opener as Open, Stream};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
 use crate::secret::masked;
@@ -196,10 +196,6 @@ impl Stream for Live {
 
     fn retrieve(&mut self, into: &mut Frame) -> Result<(), CameraError> {
         self.fit.retrieve(&mut self.capture, &self.shown, into)
-    }
-
-    fn view(&self) -> View {
-        self.fit.view()
     }
 
     fn rate(&self) -> Option<f64> {

@@ -3,8 +3,8 @@
 //!
 //! A [`Script`] lists sessions; each `open` plays the next one. When none is left the camera is absent.
 
-use super::{CameraError, Grab, Opener, Stream, View};
-use crate::frame::{Frame, Moment, Size};
+use super::{CameraError, Grab, Opener, Stream};
+use crate::frame::{Frame, Moment, Size, View};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -232,12 +232,9 @@ impl Stream for ScriptedStream {
 
     fn retrieve(&mut self, into: &mut Frame) -> Result<(), CameraError> {
         self.painted += 1;
+        into.view = View::whole(self.size);
         paint(self.scene, self.painted, self.size, &mut into.pixels);
         Ok(())
-    }
-
-    fn view(&self) -> View {
-        View::whole(self.size)
     }
 
     fn rate(&self) -> Option<f64> {

@@ -4,8 +4,7 @@
 //! rectangles are left out. A state is declared when it has lasted for its configured time and withdrawn with the
 //! first picture that is clearly better, so states cannot change faster than those times.
 
-use crate::camera::View;
-use crate::frame::{Moment, Size};
+use crate::frame::{Moment, Size, View};
 use crate::health::CameraHealth;
 use std::time::Duration;
 

@@ -198,7 +198,7 @@ impl Session {
             stream.retrieve(&mut frame).inspect_err(|_| self.control.undecodable())?;
             self.enter(Call::Own);
             (frame.tick, frame.captured) = (tick, captured);
-            let health = self.judge.look(&frame.pixels, stream.view(), captured);
+            let health = self.judge.look(&frame.pixels, frame.view, captured);
             frame = match self.control.deliver(self.generation, frame, health, health.mend()) {
                 Some(frame) => frame,
                 None => return Ok(End::Stopped),

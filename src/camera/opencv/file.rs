@@ -4,7 +4,7 @@
 //! ends well short of it is truncated or corrupt, and that is [`CameraError::Lost`] after what it has was played.
 //! A folder is played file by file in the order of names; a file in it that cannot be played is logged and skipped.
 
-use super::super::{CameraError, Grab, Stream, View};
+use super::super::{CameraError, Grab, Stream};
 use super::edge::{Edge, Learned};
 use super::fit::Fit;
 use super::{Timeouts, ffmpeg, rate};
@@ -197,10 +197,6 @@ impl Stream for FileStream {
 
     fn retrieve(&mut self, into: &mut Frame) -> Result<(), CameraError> {
         self.fit.retrieve(&mut self.video.capture, &self.video.shown, into)
-    }
-
-    fn view(&self) -> View {
-        self.fit.view()
     }
 
     fn rate(&self) -> Option<f64> {

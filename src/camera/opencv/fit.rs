@@ -3,9 +3,9 @@
 //! The intermediate matrices are kept and reused; the frame's buffer is written through a header over it. Nothing is
 //! allocated once the stream's size is known.
 
-use super::super::{CameraError, View};
+use super::super::CameraError;
 use super::edge::Edge;
-use crate::frame::{Frame, Size};
+use crate::frame::{Frame, Size, View};
 use crate::secret::masked;
 use opencv::core::{self, Mat, Rect, Scalar, Vec3b};
 use opencv::imgproc;
@@ -56,10 +56,6 @@ impl Fit {
         self.edge.as_ref().map_or(0, Edge::same)
     }
 
-    pub(super) const fn view(&self) -> View {
-        self.view
-    }
-
     /// The next picture may have another size: another file begins.
     pub(super) fn forget_format(&mut self) {
         self.format = None;
@@ -88,6 +84,7 @@ impl Fit {
                 "{shown}: the lower edge of the picture stands still: opened anew to see whether the size changed"
             )));
         }
+        into.view = self.view;
         self.write(&mut into.pixels).map_err(lost)
     }
 
@@ -183,7 +180,7 @@ mod tests {
         fit.check_format("test").unwrap();
         let mut pixels = vec![99; SIZE.bytes()];
         fit.write(&mut pixels).unwrap();
-        (pixels, fit.view())
+        (pixels, fit.view)
     }
 
     fn solid(width: i32, height: i32, kind: i32, value: [f64; 4]) -> Mat {

@@ -52,7 +52,7 @@ fn watch(config: &CameraConfig, spec: &Spec) -> Result<(Verdict, String), String
                 stream.retrieve(&mut frame).map_err(|error| error.to_string())?;
                 pictures += 1;
                 live = media.is_none();
-                health = judge.look(&frame.pixels, stream.view(), last);
+                health = judge.look(&frame.pixels, frame.view, last);
             }
         }
     }
