@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
@@ -27,6 +26,7 @@ from frames import letterbox, read
 from motions import CLIMB
 from nets.aloft import SPOTS, STREAMS, Aloft, cells, spots
 from resume import sha256
+from runtime import session
 from tracker import overlap
 
 NODES = {12: "/pose/Add_21", 16: "/pose/blocks.15.2/Conv"}  # of the blocks in STREAMS, in the shipped graph
@@ -49,9 +49,7 @@ class Backbone:
         self.names = ["people", *(node.output[0] for node in nodes)]
         for name in self.names[1:]:
             graph.output.append(helper.make_tensor_value_info(name, TensorProto.UINT8, None))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.session = session(model.SerializeToString(), threads)
 
     def __call__(self, picture):
         """u8 (H,W,3) -> people (P,F), and of each stream u8 (P,C,3,3*SPOTS) around their spots with (P,1,3,3*SPOTS), true inside of the map."""

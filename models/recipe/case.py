@@ -62,7 +62,7 @@ def original(times):
 
 def light(encoder, head, row, times):
     """An encoder and the head, whose rows have `row` numbers, one person followed. Following itself, some additions a frame, is left out."""
-    import onnxruntime as ort
+    from runtime import session
 
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (config.TICKS, config.HEIGHT, config.WIDTH, 3), np.uint8)
@@ -70,9 +70,7 @@ def light(encoder, head, row, times):
             "mask": np.ones((1, config.TICKS, 2), np.float32)}
 
     def load():
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        return [ort.InferenceSession(str(path), options, ["CPUExecutionProvider"]) for path in (encoder, head)]
+        return [session(path) for path in (encoder, head)]
 
     def ask(sessions, count, size):
         for k in range(0, count, size):

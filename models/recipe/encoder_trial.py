@@ -20,9 +20,10 @@ import pose_check
 from bundle import calibration
 from encoder_train import WEIGHT
 from evaluate import wilson
-from measure import milliseconds, session
+from measure import milliseconds
 from nets import movenet
 from quantise import quantise
+from runtime import session
 from short_training import Batches, HeldOut, train
 
 HELD_OUT, CALIBRATION, EVERY = 128, 32, 5  # filmed pictures, pictures, and which of the rendered frames are looked at

@@ -21,11 +21,12 @@ import evaluate
 import export
 from encoded import Encoded
 from head_train import fall_score, learn, mistakes, mixture
-from measure import milliseconds, session
+from measure import milliseconds
 from motions import FALL, FALLEN, NORMAL, Motions
 from nets.candidates import CANDIDATES
 from nets.head import folded
 from quantise import quantise_head
+from runtime import session
 from stream import replay
 
 RATE, RENDERED = 2e-3, 0.35  # as `head_train.py`'s

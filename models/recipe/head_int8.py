@@ -17,8 +17,8 @@ from encoded import Encoded
 from frames import read
 from head_candidates import events_report, latencies, valid_clips, windows_report
 from head_train import fall_score
-from measure import session
 from quantise import quantise_head
+from runtime import session
 from stream import Bundle, encode_clip, replay
 
 

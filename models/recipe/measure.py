@@ -15,13 +15,8 @@ import onnxruntime as ort
 import config
 from pose_check import reference, report
 from resume import sha256
+from runtime import session
 from stream import row_length
-
-
-def session(path, threads):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    return ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
 def milliseconds(sessions, feed, rounds=60):

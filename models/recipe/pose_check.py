@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from frames import letterbox, read
 from nets import encoder, movenet
 from poses import see
 from quantise import agreement
+from runtime import session
 from tracker import BOX, overlap
 
 
@@ -114,9 +114,9 @@ def main():
                 with torch.inference_mode():
                     return [x.numpy() for x in net(torch.from_numpy(f), torch.from_numpy(p))]
         else:
-            session = ort.InferenceSession(model)
+            running = session(model)
 
-            def encode(f, p, session=session):
+            def encode(f, p, session=running):
                 return session.run(["people", "scene"], {"frame": f, "previous": p})
         print(model, {k: np.round(v, 4).tolist() for k, v in report(people, pictures, encode).items()})
         if rendered:

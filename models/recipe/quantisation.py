@@ -16,9 +16,10 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bundle import calibration
 from evaluate import wilson
-from measure import milliseconds, session
+from measure import milliseconds
 from pose_check import reference, report
 from quantise import quantise
+from runtime import session
 
 
 def dynamic(source, target, pictures):

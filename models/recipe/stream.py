@@ -165,15 +165,11 @@ class Bundle:
     """The two ONNX sessions and the manifest of a bundle."""
 
     def __init__(self, folder, threads=1):
-        import onnxruntime as ort
+        from runtime import session
 
         self.folder = folder = Path(folder)
         self.manifest = json.loads((folder / "manifest.json").read_text())
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.encoder, self.head = (
-            ort.InferenceSession(str(folder / self.manifest[part]["file"]), options, ["CPUExecutionProvider"])
-            for part in ("encoder", "head"))
+        self.encoder, self.head = (session(folder / self.manifest[part]["file"], threads) for part in ("encoder", "head"))
 
     def encode(self, frame, previous):
         """u8 (B,H,W,3) twice -> people (B,P,F), scene (B,G)."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 
 from bundle import sha256
@@ -14,6 +13,7 @@ from frames import letterbox, read
 from graft import grafted, main, scales
 from nets import encoder
 from restore import restored
+from runtime import session
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "models/bundle/encoder.onnx"
@@ -25,7 +25,7 @@ def pictures():
 
 
 def says(path, pictures):
-    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["people", "scene"], {"frame": pictures[1:], "previous": pictures[:-1]})
+    return session(path).run(["people", "scene"], {"frame": pictures[1:], "previous": pictures[:-1]})
 
 
 def test_what_ships_says_the_same_when_it_is_grafted_on_itself(pictures, tmp_path):

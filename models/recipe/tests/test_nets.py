@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
 
 
 def session(path):
-    import onnxruntime as ort
-    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    import runtime
+    return runtime.session(path)
 
 
 def maps(people):
