@@ -169,9 +169,9 @@ fn a_covered_lens_is_said_once() {
     let mut rig = Rig::scripted(&script, quick());
     let covered = rig.witness.wait(3, Covered);
     assert!(covered.detail.contains("before the lens"));
-    assert_eq!(rig.number("falld_camera_blind"), 1.0);
     rig.witness.wait(4, Ok);
     rig.witness.wait(5, Dark);
+    assert_eq!(rig.number("falld_camera_blind"), 1.0, "it stays dark");
     rig.stop();
     assert_eq!(rig.witness.healths(), [Connecting, Ok, Covered, Ok, Dark]);
     assert!(rig.number("falld_frames_dropped_total{camera=\"room\",reason=\"blind\"}") > 1.0);
@@ -230,7 +230,8 @@ fn a_file_plays_at_its_own_rate_and_ends() {
     let ok = rig.witness.wait(2, Ok);
     let ended = rig.witness.wait(3, Ended);
     let took = ended.at - ok.at;
-    assert!(took >= Duration::from_millis(490), "25 intervals of 20 ms took {took:?}");
+    // The first picture is told of after it was due, on a busy machine some time after; unpaced they would take no time.
+    assert!(took >= Duration::from_millis(400), "25 intervals of 20 ms took {took:?}");
     let mut rig = rig;
     rig.capture.take().unwrap().join();
     assert!(rig.slot.is_closed(), "the detector learns that nothing more comes");

@@ -12,7 +12,7 @@ mod support {
 use falld::event::{Class, Event, EventType, Ledger};
 use falld::frame::Clock;
 use falld::health::CameraHealth;
-use falld::mqtt::{CameraState, Fall, parse_command};
+use falld::mqtt::{CameraState, Fall, Tuning, parse_command};
 use falld::store::Context;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
@@ -139,7 +139,9 @@ async fn status_says_who_is_there() {
     let road = Proxy::start(mosquitto.port, Mode::Pass).await;
     let status = "falld/house/status";
     let mut subscriber = Subscriber::new(mosquitto.port, status).await;
-    let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    // What is retained outlives the time in which a slow machine connects.
+    let tuning = Tuning { health_every: Duration::from_secs(1), ..quick() };
+    let falld = Falld::start_with(&store_in(folder.path()), broker_at(road.port), tuning, Clock::start());
     assert_eq!(subscriber.next().await.payload, "online");
     falld.telemetry.set_state("bed", CameraState { health: CameraHealth::Ok, ..CameraState::default() });
 

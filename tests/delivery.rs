@@ -34,7 +34,8 @@ async fn broker_is_absent_at_start() {
     let falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
     let begun = Instant::now();
     let ids: Vec<Uuid> = (0..5).map(|_| falld.fall("bed").0).collect();
-    assert!(begun.elapsed() < Duration::from_secs(1), "detection waited for the broker: {:?}", begun.elapsed());
+    // Far longer than five commits take, and the broker stays away until it is over.
+    assert!(begun.elapsed() < Duration::from_secs(10), "detection waited for the broker: {:?}", begun.elapsed());
     assert_eq!(falld.metrics.outbox_depth.get(), 5);
 
     let mut subscriber = Subscriber::new(mosquitto.port, EVENTS).await;
@@ -157,7 +158,7 @@ async fn broker_freezes_and_thaws() {
     road.set(Mode::Frozen);
     let begun = Instant::now();
     let ids: Vec<Uuid> = (0..10).map(|_| falld.fall("bed").0).collect();
-    assert!(begun.elapsed() < Duration::from_secs(1), "detection waited for the broker: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "detection waited for the broker: {:?}", begun.elapsed());
     until("the dead broker is noticed", || falld.metrics.broker_connected.get() == 0).await;
     road.set(Mode::Pass);
     assert_eq!(firsts(&subscriber.ids(&ids).await), texts(&ids));
@@ -212,9 +213,12 @@ async fn home_assistant_comes_back_and_hears_at_once() {
     let tuning = Tuning { retry_min: pause, retry_max: pause, unheard: 2 * pause, ..quick() };
     let road = Proxy::start(mosquitto.port, Mode::Pass).await;
     config.port = road.port;
+    // `online` comes behind the subscriptions on the same connection: then falld listens.
+    let mut status = Subscriber::new(mosquitto.port, "falld/house/status").await;
     let falld = Falld::start_with(&store_in(folder.path()), config, tuning, Clock::start());
     let (id, _) = falld.fall("bed");
     until("the broker was asked", || road.publishes() >= 1).await;
+    assert_eq!(status.next().await.payload, "online");
     let mut home = Subscriber::new(mosquitto.port, EVENTS).await;
     home.client.publish("homeassistant/status", QoS::AtMostOnce, false, "online").await.unwrap();
     assert_eq!(home.ids(&[id]).await, texts(&[id]), "long before the pause is over");
@@ -341,7 +345,10 @@ async fn retained_commands_are_ignored() {
         let payload = payload.to_owned();
         client.publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).await.unwrap();
     };
+    // What the broker has handed on to somebody else it will not hand to falld as news.
+    let mut overheard = Subscriber::new(mosquitto.port, "falld/house/bed/cmd").await;
     send(r#"{"command":"disarm"}"#, true).await;
+    overheard.next().await;
     let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
     assert_eq!(status.next().await.payload, "online");
     let incident = Uuid::now_v7();
@@ -365,6 +372,7 @@ async fn retained_commands_are_ignored() {
     falld.stop().await;
     assert_eq!(status.next().await.payload, "offline");
     send(r#"{"command":"ack"}"#, false).await;
+    while overheard.next().await.payload != r#"{"command":"ack"}"# {}
     let mut falld = Falld::start(&store_in(folder.path()), broker_at(mosquitto.port));
     assert_eq!(status.next().await.payload, "online");
     send(r#"{"command":"test"}"#, false).await;

@@ -247,9 +247,12 @@ fn a_camera_that_hangs_on_the_network_is_lost_in_time_and_comes_back() {
     drop(server);
     rig.witness.wait(5, Lost);
     let _server = RtspServer::start(port, None);
-    rig.witness.wait(6, Fine);
+    // While it starts, the loss may be told of once more: for another reason.
+    rig.witness.wait_for(Fine);
     rig.stop();
-    assert_eq!(rig.witness.healths(), [Connecting, Fine, Lost, Fine, Lost, Fine]);
+    let mut healths = rig.witness.healths();
+    healths.dedup();
+    assert_eq!(healths, [Connecting, Fine, Lost, Fine, Lost, Fine]);
 }
 
 #[test]

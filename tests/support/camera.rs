@@ -48,6 +48,15 @@ impl Witness {
         assert_eq!(report.health, health, "{reports:#?}");
         report
     }
+
+    /// Waits until the newest report says `health`.
+    pub(crate) fn wait_for(&self, health: CameraHealth) {
+        let newest = |reports: &Vec<Report>| reports.last().map(|report| report.health);
+        let reports = self.reports.lock().unwrap();
+        let (reports, waited) =
+            self.changed.wait_timeout_while(reports, PATIENCE, |reports| newest(reports) != Some(health)).unwrap();
+        assert!(!waited.timed_out(), "waited for {health:?}, got {reports:#?}");
+    }
 }
 
 /// One camera at work.
