@@ -112,7 +112,7 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let notifier = Arc::new(Notifier::new());
     // TensorRT builds its engines for minutes; nobody should think that falld hangs.
     notifier.extend_timeout(Duration::from_secs(900), "loading the model");
-    let loaded = model::load(&config, config.camera.len())?;
+    let loaded = model::for_cameras(&config)?;
     let spec = loaded.engine.spec().clone();
     tracing::info!(
         model = spec.name,

@@ -76,6 +76,9 @@ pub struct DoctorArgs {
     /// Build what the execution provider needs (TensorRT engines), with progress
     #[arg(long)]
     pub prepare: bool,
+    /// Where a PNG of each camera goes: what falld sees, with masks, marked places, people and a ruler. It shows the room
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
 }
 
 /// Arguments of `replay`.
@@ -93,6 +96,9 @@ pub struct ReplayArgs {
     /// Where a GIF of each alert goes: the last seconds' movements over the last picture
     #[arg(long, value_name = "DIR")]
     pub evidence: Option<PathBuf>,
+    /// Take the clips for this camera's: with its mask and the places marked in its picture
+    #[arg(long, value_name = "ID")]
+    pub camera: Option<String>,
     /// Clips, each from a cleared state
     #[arg(required = true, value_name = "CLIP")]
     pub clips: Vec<PathBuf>,

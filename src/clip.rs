@@ -60,6 +60,13 @@ impl Rows {
         self.next = 0;
     }
 
+    /// The row that was pushed so many pushes before the newest one.
+    pub fn ago(&self, pushes: usize) -> &[f32] {
+        let capacity = self.capacity().max(1);
+        let at = (self.next + 2 * capacity - 1 - pushes % capacity) % capacity;
+        &self.data[at * self.row..(at + 1) * self.row]
+    }
+
     /// Copies rows of one number, oldest first, to every `stride`th place of `into`, starting at `offset`.
     pub fn read_strided(&self, into: &mut [f32], stride: usize, offset: usize) {
         let (newer, older) = self.data.split_at(self.next);
@@ -229,6 +236,13 @@ impl Clip {
         rows.len - before
     }
 
+    /// Whom each of [`rows`](Self::rows) is about, in their order: what was said of them when they were last seen, f32 `[F]`, and
+    /// nothing for the scene.
+    pub fn newest(&self) -> impl Iterator<Item = Option<&[f32]>> {
+        let followed = (0..self.people.places()).filter(|person| self.people.is_followed(*person));
+        self.scene_row.then_some(None).into_iter().chain(followed.map(|person| self.people.newest(person)))
+    }
+
     /// How everybody followed moved, with the newest picture if `picture` asks for it. None where nobody is followed, or the model
     /// does not tell bodies.
     pub fn movements(&self, spec: &Spec, picture: bool) -> Option<Movements> {
@@ -287,6 +301,18 @@ mod tests {
         rows.repeat();
         rows.read(&mut out);
         assert_eq!(out, [3.0, 3.5, 4.0, 4.5, 4.0, 4.5]);
+    }
+
+    #[test]
+    fn the_newest_rows_are_told_by_their_age() {
+        let mut rows = Rows::new(3, 1);
+        for value in [1.0, 2.0, 3.0, 4.0] {
+            rows.push(&[value]);
+            assert_eq!(rows.ago(0), [value]);
+        }
+        assert_eq!([0, 1, 2].map(|pushes| rows.ago(pushes)[0]), [4.0, 3.0, 2.0]);
+        rows.repeat();
+        assert_eq!([0, 1, 2].map(|pushes| rows.ago(pushes)[0]), [4.0, 4.0, 3.0]);
     }
 
     #[test]

@@ -87,6 +87,9 @@ pub enum EvidenceStyle {
     Picture,
 }
 
+/// The corners of a place in a camera's picture, in order around it: `[x, y]`, each 0 to 1, from the left and the top.
+pub type Outline = Vec<[f32; 2]>;
+
 /// One camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -105,6 +108,10 @@ pub struct CameraConfig {
     pub fps: u32,
     /// Rectangles to black out before anything else sees the picture: `[left, top, right, bottom]`, 0 to 1.
     pub mask: Vec<[f32; 4]>,
+    /// Where people rest, by name: nobody has fallen there.
+    pub rest: BTreeMap<String, Outline>,
+    /// Where nobody belongs who has not climbed, by name.
+    pub climb: BTreeMap<String, Outline>,
     /// What is shown of an alert.
     pub evidence: EvidenceStyle,
     /// Longest time to open the source, in seconds.
@@ -129,6 +136,8 @@ impl Default for CameraConfig {
             height: 0,
             fps: 0,
             mask: Vec::new(),
+            rest: BTreeMap::new(),
+            climb: BTreeMap::new(),
             evidence: EvidenceStyle::Figures,
             open_timeout_s: 10.0,
             read_timeout_s: 5.0,

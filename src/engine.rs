@@ -10,8 +10,9 @@ use crate::clip::{Clip, Continuity, Movements};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::event::{Class, Unfinished};
-use crate::frame::{Frame, Moment};
+use crate::frame::{Frame, Moment, View};
 use crate::posture::{self, Posture};
+use crate::zone::Zones;
 
 /// What the policy decided for one camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +34,7 @@ pub struct Decision {
 struct Watch {
     clip: Clip,
     policy: Policy,
+    zones: Zones,
     state: Vec<f32>,
     armed: bool,
     scores: Option<Scores>,
@@ -75,6 +77,7 @@ impl Engine {
             .map(|_| Watch {
                 clip: Clip::new(&spec),
                 policy: Policy::new(&spec.policy, spec.rate_hz, policy),
+                zones: Zones::default(),
                 state: vec![0.0; spec.state_len()],
                 armed: true,
                 scores: None,
@@ -94,6 +97,19 @@ impl Engine {
     /// The model's facts.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Marks places in a camera's picture. A model that tells no bodies cannot say who is there.
+    pub fn mark(&mut self, camera: usize, zones: Zones) -> Result<(), ClassifierError> {
+        if !zones.is_empty() && !self.spec.has_bodies() {
+            return Err(ClassifierError::Bundle(format!(
+                "{} {} tells no bodies, so nobody is known to be where a camera's `rest` and `climb` mark places: remove \
+                 them from the configuration, or use a model that tells COCO's 17 keypoints",
+                self.spec.name, self.spec.version
+            )));
+        }
+        self.watches[camera].zones = zones;
+        Ok(())
     }
 
     /// Pictures in one batch at most.
@@ -212,10 +228,7 @@ impl Engine {
         for index in 0..self.asked.len() {
             let (camera, rows, bridged) = self.asked[index];
             if let Some(rows) = rows {
-                let people = self.spec.people * self.spec.person_len;
-                let seen = posture::of(&self.encoding.people[index * people..(index + 1) * people], &self.spec);
-                let upright = seen.map(|posture| posture == Posture::Upright);
-                let scores = Scores { upright, ..self.greatest(row, rows) };
+                let scores = self.scores_of(index, camera, row);
                 row += rows;
                 let watch = &mut self.watches[camera];
                 watch.scores = Some(scores);
@@ -266,19 +279,39 @@ impl Engine {
         }
     }
 
-    /// Softmax of each row; the greatest score of each danger over the rows: of none where there is nobody.
-    fn greatest(&self, first: usize, rows: usize) -> Scores {
-        let classes = self.spec.classes.len();
-        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright: None };
-        for logits in self.scoring.logits.chunks_exact(classes).skip(first).take(rows) {
-            let top = logits.iter().copied().fold(f32::MIN, f32::max);
-            let share = |logit: f32| ((logit - top) / self.spec.temperature).exp();
-            let sum = logits.iter().copied().map(share).sum::<f32>();
-            let of = |name: &str| self.spec.class(name).map_or(0.0, |class| share(logits[class]) / sum);
-            greatest.fall = greatest.fall.max(of("fall") + of("fallen"));
-            greatest.climb = greatest.climb.max(of("climb"));
+    /// What the step's picture `index`, of `camera`, and the rows from `first` on say.
+    fn scores_of(&self, index: usize, camera: usize, first: usize) -> Scores {
+        let (spec, Watch { clip, zones, .. }) = (&self.spec, &self.watches[camera]);
+        let view = clip.last().map_or(View::whole(spec.frame), |frame| frame.view);
+        let people = spec.people * spec.person_len;
+        let seen = &self.encoding.people[index * people..(index + 1) * people];
+        let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
+        let upright = posture.map(|posture| posture == Posture::Upright);
+        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright };
+        let logits = self.scoring.logits.chunks_exact(spec.classes.len()).skip(first);
+        for (logits, person) in logits.zip(clip.newest()) {
+            let (mut fall, mut climb) = self.shares(logits);
+            if let Some(person) = person {
+                if zones.rests(person, spec, view) {
+                    fall = 0.0;
+                }
+                if zones.climbs(person, spec, view) {
+                    climb = 1.0;
+                }
+            }
+            greatest.fall = greatest.fall.max(fall);
+            greatest.climb = greatest.climb.max(climb);
         }
         greatest
+    }
+
+    /// Softmax of one row: p(fall) + p(fallen), and p(climb).
+    fn shares(&self, logits: &[f32]) -> (f32, f32) {
+        let top = logits.iter().copied().fold(f32::MIN, f32::max);
+        let share = |logit: f32| ((logit - top) / self.spec.temperature).exp();
+        let sum = logits.iter().copied().map(share).sum::<f32>();
+        let of = |name: &str| self.spec.class(name).map_or(0.0, |class| share(logits[class]) / sum);
+        (of("fall") + of("fallen"), of("climb"))
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod body;
 pub mod cadence;
 pub mod camera;
 pub mod capture;
@@ -43,3 +44,4 @@ pub mod secret;
 pub mod slot;
 pub mod store;
 pub mod tracker;
+pub mod zone;

@@ -5,6 +5,7 @@ use crate::classifier::{Classifier, ClassifierError};
 use crate::config::Config;
 use crate::engine::{Engine, batch_size};
 use crate::probe;
+use crate::zone::Zones;
 
 /// A model that has passed its probe.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ pub fn load(config: &Config, cameras: usize) -> Result<Loaded, ClassifierError> 
     let mut engine = Engine::new(classifier, cameras.max(1), batch, &config.policy);
     let agreement = probe::run(&mut engine, &bundle.manifest.probe, &config.policy)?;
     Ok(Loaded { engine, bundle, provider, active, refused, agreement })
+}
+
+/// Loads it for the configured cameras, with the places marked in their pictures.
+pub fn for_cameras(config: &Config) -> Result<Loaded, ClassifierError> {
+    let mut loaded = load(config, config.camera.len())?;
+    for (index, camera) in config.camera.values().enumerate() {
+        loaded.engine.mark(index, Zones::new(camera))?;
+    }
+    Ok(loaded)
 }
 
 /// A classifier, and what is known of where it runs.

@@ -4,6 +4,7 @@
 //! low score alone ends no alarm: somebody must be seen upright, and nobody low. Sitting and kneeling count as upright.
 //! What this cannot see: who lies with the head straight away from a high camera looks upright to it.
 
+use crate::body::{self, Trunk};
 use crate::classifier::Spec;
 
 /// What is seen of the people in one picture.
@@ -17,24 +18,18 @@ pub enum Posture {
     Low,
 }
 
-/// Places of the shoulders and hips among COCO's keypoints.
-const SHOULDERS: [usize; 2] = [5, 6];
-const HIPS: [usize; 2] = [11, 12];
-const KEYPOINTS: usize = 17;
-/// A joint counts from this score on; the encoder's lying bodies seldom reach more.
-const SURE: f32 = 0.1;
-
-/// The posture of one picture's people, f32 `[P, F]`. `None` if the model does not tell COCO's keypoints.
-pub fn of(people: &[f32], spec: &Spec) -> Option<Posture> {
+/// The posture of one picture's people, f32 `[P, F]`, but for those whom `ignored` names. `None` if the model does not tell
+/// COCO's keypoints.
+pub fn of(people: &[f32], spec: &Spec, ignored: impl Fn(&[f32]) -> bool) -> Option<Posture> {
     if !spec.has_bodies() {
         return None;
     }
     let mut posture = Posture::Nobody;
     for row in people.chunks_exact(spec.person_len) {
-        if row[3 * KEYPOINTS + 4] < spec.tracker.min_score {
+        if body::score(row) < spec.tracker.min_score || ignored(row) {
             continue;
         }
-        match trunk(row, spec.frame.aspect()) {
+        match body::trunk(row).map(|trunk| is_upright(trunk, spec.frame.aspect())) {
             Some(true) if posture == Posture::Nobody => posture = Posture::Upright,
             Some(false) => posture = Posture::Low,
             _ => {}
@@ -43,17 +38,9 @@ pub fn of(people: &[f32], spec: &Spec) -> Option<Posture> {
     Some(posture)
 }
 
-/// True if the trunk is within 45° of upright; nothing if it is not seen.
-fn trunk(row: &[f32], aspect: f32) -> Option<bool> {
-    let middle = |joints: [usize; 2]| {
-        let seen = joints.into_iter().filter(|joint| row[3 * joint + 2] >= SURE);
-        let (y, x, count) = seen.fold((0.0, 0.0, 0.0), |(y, x, count), joint| {
-            (y + row[3 * joint], x + row[3 * joint + 1] * aspect, count + 1.0)
-        });
-        (count > 0.0).then(|| (y / count, x / count))
-    };
-    let ((top, left), (bottom, right)) = (middle(SHOULDERS)?, middle(HIPS)?);
-    Some(bottom - top > (right - left).abs())
+/// True if the trunk is within 45° of upright.
+fn is_upright(Trunk { shoulders, hips }: Trunk, aspect: f32) -> bool {
+    hips[0] - shoulders[0] > (hips[1] - shoulders[1]).abs() * aspect
 }
 
 #[cfg(test)]
@@ -69,7 +56,7 @@ mod tests {
     /// A person whose shoulders are at `(y, x)` and whose hips are at `(y, x)`.
     fn person(shoulders: (f32, f32), hips: (f32, f32), score: f32) -> Vec<f32> {
         let mut row = vec![0.0; 56];
-        for (joints, (y, x)) in [(SHOULDERS, shoulders), (HIPS, hips)] {
+        for (joints, (y, x)) in [([5, 6], shoulders), ([11, 12], hips)] {
             for joint in joints {
                 row[3 * joint..3 * joint + 3].copy_from_slice(&[y, x, 0.5]);
             }
@@ -79,7 +66,7 @@ mod tests {
     }
 
     fn posture(people: &[Vec<f32>]) -> Option<Posture> {
-        of(&people.concat(), &spec())
+        of(&people.concat(), &spec(), |_| false)
     }
 
     #[test]
@@ -99,14 +86,21 @@ mod tests {
     #[test]
     fn a_trunk_that_is_not_seen_says_nothing() {
         let mut legs = person((0.3, 0.5), (0.5, 0.5), 0.9);
-        for joint in SHOULDERS {
+        for joint in [5, 6] {
             legs[3 * joint + 2] = 0.05;
         }
         assert_eq!(posture(&[legs]), Some(Posture::Nobody));
     }
 
     #[test]
+    fn who_is_ignored_keeps_nobody_low() {
+        let (stands, lies) = (person((0.3, 0.5), (0.5, 0.52), 0.9), person((0.8, 0.3), (0.82, 0.5), 0.9));
+        let low = |row: &[f32]| body::trunk(row).is_some_and(|trunk| trunk.middle()[0] > 0.6);
+        assert_eq!(of(&[stands, lies].concat(), &spec(), low), Some(Posture::Upright));
+    }
+
+    #[test]
     fn a_model_without_keypoints_says_nothing() {
-        assert_eq!(of(&[], ScriptedClassifier::new().spec()), None);
+        assert_eq!(of(&[], ScriptedClassifier::new().spec(), |_| false), None);
     }
 }

@@ -8,6 +8,10 @@ use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::event::policy::{ClassModel, PolicyModel};
 use crate::mqtt;
+use crate::zone;
+
+/// The share of the picture from which on a place to rest is taken for a slip. A bed that a camera was hung to watch takes half of it.
+const WIDE: f32 = 0.6;
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +32,7 @@ pub fn look(loaded: &Loaded) -> Outlook {
         Ok(warnings) => outlook.warnings = warnings,
         Err(error) => outlook.problem = Some(error.to_string()),
     }
+    outlook.warnings.extend(wide(loaded).iter().map(ToString::to_string));
     match Bundle::read(&config.model.path) {
         Ok(bundle) => {
             let odd = thresholds(loaded, &bundle.spec.policy);
@@ -36,6 +41,21 @@ pub fn look(loaded: &Loaded) -> Outlook {
         Err(error) => outlook.notes.push(format!("{error} The thresholds were not compared with the model's.")),
     }
     outlook
+}
+
+/// Places to rest that leave little of the picture for falls.
+fn wide(loaded: &Loaded) -> Vec<Problem> {
+    let places = loaded.config.camera.iter().flat_map(|(id, camera)| {
+        camera.rest.iter().map(move |(name, outline)| (format!("camera.{id}.rest.{name}"), zone::area(outline)))
+    });
+    let odd = |(key, area): (String, f32)| Problem {
+        origin: loaded.origin(&key),
+        key,
+        value: None,
+        what: format!("no fall is seen in {:.0} % of the picture", area * 100.0),
+        mend: "draw around the bed's or sofa's top alone".into(),
+    };
+    places.filter(|(_, area)| *area > WIDE).map(odd).collect()
 }
 
 /// The site's thresholds against the model's own numbers. One at or under `exit` works, since `exit` goes down with it,
@@ -81,6 +101,15 @@ mod tests {
         assert!(text.starts_with("falld.toml:2: policy.fall_threshold = 0.3: at 0.3 and below"), "{text}");
         assert!(text.contains("give more than 0.3") && text.ends_with("the model's own is 0.6"), "{text}");
         assert_eq!(thresholds(&loaded(""), &model), []);
+    }
+
+    #[test]
+    fn a_bed_as_large_as_the_room_is_named() {
+        let text = "[camera.a]\nsource = \"x\"\nrest.bed = [[0, 0], [1, 0], [1, 0.7], [0, 0.7]]\nrest.sofa = [[0, 0], [0.5, 0], [0, 0.5]]";
+        let warnings = look(&loaded(text)).warnings;
+        let named: Vec<_> = warnings.iter().filter(|warning| warning.contains("camera.a.rest")).collect();
+        assert_eq!(named.len(), 1, "{warnings:?}");
+        assert!(named[0].starts_with("falld.toml:3: camera.a.rest.bed: no fall is seen in 70 %"), "{named:?}");
     }
 
     #[test]

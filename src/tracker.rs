@@ -63,6 +63,7 @@ pub struct Tracker {
     person_len: usize,
     keypoints: usize,
     ring_len: usize,
+    ticks: usize,
     taken: Vec<bool>,
     matched: Vec<bool>,
     born: u64,
@@ -88,6 +89,7 @@ impl Tracker {
             person_len: spec.person_len,
             keypoints: spec.keypoints,
             ring_len: spec.ticks * spec.person_len,
+            ticks: spec.ticks,
             taken: vec![false; spec.people],
             matched: vec![false; spec.people],
             born: 0,
@@ -114,6 +116,13 @@ impl Tracker {
         let person = &self.people[place];
         person.ring.read(into);
         person.seen.read_strided(mask, 2, 1);
+    }
+
+    /// What was said of the person in this place when they were last seen, f32 `[F]`; nothing if their ring holds no such tick.
+    pub fn newest(&self, place: usize) -> Option<&[f32]> {
+        let Person { ring, seen, .. } = &self.people[place];
+        let last = (0..self.ticks).find(|ago| seen.ago(*ago) == [1.0])?;
+        Some(ring.ago(last))
     }
 
     /// Forgets everybody.
@@ -285,6 +294,17 @@ mod tests {
         assert_eq!(names, [0.0, 1.0, 0.0, 1.0]);
         assert_eq!(seen, [0.0, 1.0, 0.0, 1.0]);
         assert!(!tracker.is_followed(1));
+    }
+
+    #[test]
+    fn who_is_not_seen_is_where_they_were_seen_last() {
+        let mut tracker = tracker(2);
+        tracker.observe(&[detection(1.0, 0.5, 0.5), nobody()].concat(), 1.0);
+        tracker.observe(&[detection(2.0, 0.5, 0.5), nobody()].concat(), 1.0);
+        tracker.observe(&[nobody(), nobody()].concat(), 1.0);
+        tracker.repeat();
+        assert_eq!(tracker.newest(0).map(|row| row[0]), Some(2.0));
+        assert_eq!(tracker.newest(1), None);
     }
 
     #[test]

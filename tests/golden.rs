@@ -7,7 +7,10 @@
 use falld::cadence::Cadence;
 use falld::classifier::Classifier;
 use falld::classifier::scripted::ScriptedClassifier;
+use falld::config::CameraConfig;
+use falld::frame::{Size, View};
 use falld::tracker::Tracker;
+use falld::zone::Zones;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,6 +41,32 @@ fn the_cadence_keeps_the_recipes_frames() {
         let wanted: Vec<_> = case["missed_or_null"].as_array().unwrap().iter().map(Value::as_u64).collect();
         assert_eq!(kept, wanted, "{}", case["name"]);
     }
+}
+
+#[test]
+fn marked_places_mean_what_they_mean_to_the_recipe() {
+    let mut counted = [0; 2];
+    for (index, case) in golden("zones").iter().enumerate() {
+        let numbers =
+            |of: &Value| of.as_array().unwrap().iter().map(|n| n.as_f64().unwrap() as f32).collect::<Vec<_>>();
+        let outlines = |kind: &str| {
+            let corners = |outline: &Value| {
+                outline.as_array().unwrap().iter().map(|at| [numbers(at)[0], numbers(at)[1]]).collect()
+            };
+            let outlines = case[kind].as_array().unwrap().iter().enumerate();
+            outlines.map(|(nth, outline)| (nth.to_string(), corners(outline))).collect()
+        };
+        let zones =
+            Zones::new(&CameraConfig { rest: outlines("rest"), climb: outlines("climb"), ..CameraConfig::default() });
+        let mut spec = ScriptedClassifier::new().spec().clone();
+        spec.frame = Size { width: number(&case["width"]), height: number(&case["height"]) };
+        let [left, top, width, height] = [0, 1, 2, 3].map(|side| number(&case["view"][side]));
+        let (row, view) = (numbers(&case["row"]), View { left, top, width, height });
+        let said = [zones.rests(&row, &spec, view), zones.climbs(&row, &spec, view)];
+        assert_eq!(said, [case["rests"].as_bool().unwrap(), case["climbs"].as_bool().unwrap()], "case {index}");
+        counted = [0, 1].map(|which| counted[which] + usize::from(said[which]));
+    }
+    assert!(counted.iter().all(|count| (6..40).contains(count)), "both answers are tried: {counted:?}");
 }
 
 /// Numbers in one person's row; the box and its score stand at its end, the mark of the detection at its beginning.

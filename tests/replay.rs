@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use support::site::{Site, clip, of_repository};
 
+const USAGE: i32 = 64;
 const NO_INPUT: i32 = 66;
 const CANNOT_CREATE: i32 = 73;
 const CONFIG: i32 = 78;
@@ -120,6 +121,33 @@ fn an_output_that_cannot_be_written_is_said_with_its_mend() {
         complained.contains(out.to_str().unwrap()) && complained.contains("Choose another --jsonl"),
         "{complained}"
     );
+}
+
+#[test]
+fn a_clip_taken_for_a_cameras_has_its_mask_and_its_places() {
+    let mut site = Site::playing(1, "fall.mp4");
+    let (out, fall) = (site.path("alerts.jsonl"), clip("fall.mp4"));
+    let classes = |site: &Site, id: &str| {
+        let (code, _, complained) =
+            site.ask(&["replay", "--jsonl", out.to_str().unwrap(), "--camera", id, fall.to_str().unwrap()]);
+        assert_eq!((code, complained.as_str()), (0, ""));
+        let alerts = alerts(&std::fs::read_to_string(&out).unwrap());
+        alerts.iter().map(|alert| alert["class"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(&site, "room"), ["fall"], "nothing is marked");
+    let everywhere = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
+    let everywhere = toml::Value::try_from(everywhere).unwrap();
+    site.set("camera.room.rest.bed", everywhere.clone());
+    assert_eq!(classes(&site, "room"), [""; 0], "all of the room is a bed");
+    site.set("camera.room.climb.window", everywhere);
+    assert_eq!(classes(&site, "room"), ["climb"], "and a window sill");
+    site.set("camera.room.mask", toml::Value::try_from([[0.0, 0.0, 1.0, 1.0]]).unwrap());
+    assert_eq!(classes(&site, "room"), [""; 0], "all of it is masked");
+
+    let arguments = ["replay", "--jsonl", out.to_str().unwrap(), "--camera", "hall", fall.to_str().unwrap()];
+    let (code, _, complained) = site.ask(&arguments);
+    assert_eq!(code, USAGE, "{complained}");
+    assert!(complained.contains("--camera hall") && complained.contains("known are room"), "{complained}");
 }
 
 #[test]

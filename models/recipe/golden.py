@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import config
-from frames import letterbox
+from frames import fit, letterbox
 from stream import Cadence, Policy
 from tracker import BOX, Tracker
+from zones import Zones
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/data/golden"
 
@@ -69,7 +70,26 @@ def policies(rng):
     return out
 
 
-PARTS = {"letterbox": letterboxes, "cadence": cadences, "tracker": followings, "policy": policies}
+def placings(rng):
+    """Who rests and who climbs where places are marked, in pictures of several shapes."""
+    out = []
+    for case in range(45):
+        height, width = ((480, 640), (1080, 1920), (640, 360))[case % 3]
+        outlines = [rng.uniform(0, 1, (n, 2)).round(3) for n in (3, 4, 6, 5)]
+        zones = Zones(height, width, rest=outlines[:2], climb=outlines[2:])
+        row = np.zeros(config.FEATURES, np.float32)
+        row[: config.SCORE] = rng.uniform(0, 1, config.SCORE).round(3)
+        # Joints that are hardly seen, now and then all of the trunk.
+        row[2 : 3 * config.JOINTS : 3] *= rng.uniform(0, (0.12, 0.3, 1)[case // 3 % 3], config.JOINTS)
+        row = row.round(3)
+        _, _, high, wide = fit(height, width)
+        out.append({"rest": [o.tolist() for o in zones.rest], "climb": [o.tolist() for o in zones.climb], "row": row.astype(float).round(3).tolist(),
+                    "width": config.WIDTH, "height": config.HEIGHT, "view": [(config.WIDTH - wide) // 2, (config.HEIGHT - high) // 2, wide, high],
+                    "rests": zones.rests(row), "climbs": zones.climbs(row)})
+    return out
+
+
+PARTS = {"letterbox": letterboxes, "cadence": cadences, "tracker": followings, "policy": policies, "zones": placings}
 
 
 def cases(name):

@@ -122,13 +122,34 @@ class Rings:
                 mask[k, self.ticks - len(ring.rows) :, 1] = ring.seen
         return ids, person, scene, mask
 
+    def judge(self, ids, zones):
+        """What `scores` asks about the rows of `inputs`: everybody is where they were seen last."""
+        if zones is None:
+            return None
 
-def scores(logits, temperature):
-    """Logits (R,K) -> (fall score, climb score) of the camera: the greatest over the rows."""
+        def judged(row, fall, climb):
+            ring = self.people.get(ids[row])
+            last = next((row for row, seen in zip(reversed(ring.rows), reversed(ring.seen), strict=True) if seen), None) if ring else None
+            return (fall, climb) if last is None else zones.judge(last, fall, climb)
+
+        return judged
+
+
+def shares(logits, temperature):
+    """Logits (R,K) -> (R,2): the fall and the climb score of each row."""
     z = logits / temperature
     p = np.exp(z - z.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
-    return float((p[:, 1] + p[:, 2]).max()), float(p[:, 3].max())
+    return np.stack([p[:, 1] + p[:, 2], p[:, 3]], 1)
+
+
+def scores(logits, temperature, judge=None):
+    """Logits (R,K) -> (fall score, climb score) of the camera: the greatest over the rows, of which `judge(row, fall, climb)` says
+    what each becomes where places are marked."""
+    each = shares(logits, temperature)
+    if judge:
+        each = np.array([judge(row, *pair) for row, pair in enumerate(each)])
+    return tuple(float(greatest) for greatest in each.max(0))
 
 
 @dataclass
@@ -196,13 +217,13 @@ def encode_clip(encode, frames, rate=config.RATE):
     return np.array(times), np.array(missed), np.concatenate(people), np.concatenate(scene)
 
 
-def replay(manifest, logits, encoded):
-    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it)."""
+def replay(manifest, logits, encoded, zones=None):
+    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it); with the places of `zones` marked."""
     rings, out = Rings(manifest), []
     for t, gap, people, scene in zip(*encoded, strict=True):
         rings.tick(people, scene, int(gap))
         asked = rings.inputs()
-        fall, climb = scores(logits(*asked[1:]), manifest["temperature"]) if asked else (0.0, 0.0)
+        fall, climb = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
         out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0))
     return out
 

@@ -5,6 +5,8 @@
 
 #[cfg_attr(not(feature = "opencv"), path = "doctor/blind.rs")]
 mod cameras;
+#[cfg(feature = "opencv")]
+mod picture;
 
 use crate::cli::{Cli, DoctorArgs, complain, say, with_opencv_settings};
 use crate::config::Config;
@@ -81,7 +83,7 @@ pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
         // Loading the model builds what the provider needs; the line after it says how long that took.
         complain("preparing the execution provider; TensorRT takes minutes the first time");
     }
-    let worst = run(&loaded.config, |finding| {
+    let worst = run(&loaded.config, arguments.pictures.as_deref(), |finding| {
         let _ = say(finding);
     });
     match worst.max(unwise) {
@@ -94,8 +96,9 @@ pub fn doctor(cli: &Cli, arguments: &DoctorArgs) -> Exit {
     }
 }
 
-/// Runs every check and hands each finding on as soon as it is there. Returns the worst verdict.
-pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
+/// Runs every check and hands each finding on as soon as it is there. Returns the worst verdict. What the cameras see is drawn into the
+/// folder `pictures`, if there is one.
+pub fn run(config: &Config, pictures: Option<&Path>, mut say: impl FnMut(&Finding)) -> Verdict {
     let mut worst = Verdict::Pass;
     let mut tell = |finding: Finding| {
         worst = worst.max(finding.verdict);
@@ -109,7 +112,11 @@ pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
             tell(Finding::new("camera", Verdict::Fail, "no camera is configured: add [camera.<id>] with a source"));
         }
         for (id, camera) in &config.camera {
-            tell(cameras::look(id, camera, engine.spec()));
+            let (finding, frame) = cameras::look(id, camera, engine.spec());
+            tell(finding);
+            if let (Some(folder), Some(frame)) = (pictures, frame) {
+                tell(cameras::draw(&folder.join(format!("{id}.png")), id, camera, frame, &mut engine));
+            }
         }
     } else {
         tell(Finding::new("camera", Verdict::Warn, "not looked at: the model says how its pictures must be"));
@@ -123,7 +130,7 @@ pub fn run(config: &Config, mut say: impl FnMut(&Finding)) -> Verdict {
 
 fn model(config: &Config) -> (Finding, Option<Engine>) {
     let begun = Instant::now();
-    match model::load(config, config.camera.len()) {
+    match model::for_cameras(config) {
         Ok(loaded) => {
             let spec = &loaded.bundle.spec;
             let text = format!(

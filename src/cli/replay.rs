@@ -6,12 +6,13 @@
 use crate::camera::Stream;
 use crate::classifier::ClassifierError;
 use crate::cli::{Cli, ReplayArgs, complain, say};
-use crate::config::Config;
+use crate::config::{CameraConfig, Config};
 use crate::engine::{Decision, Engine};
 use crate::evidence;
 use crate::exit::Exit;
 use crate::model;
 use crate::replay::{self, Outcome};
+use crate::zone::Zones;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -66,7 +67,17 @@ pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
     if let Some(model) = &arguments.model {
         config.model.path.clone_from(model);
     }
-    match run(&config, arguments) {
+    let camera = match &arguments.camera {
+        None => CameraConfig::default(),
+        Some(id) => match config.camera.remove(id) {
+            Some(camera) => camera,
+            None => {
+                complain(format_args!("falld: --camera {id}: no such camera is configured; {}", known(&config)));
+                return Exit::Usage;
+            }
+        },
+    };
+    match run(&config, &camera, arguments) {
         Ok(summary) => {
             // With the alerts on standard output the table would be in their way.
             let said = if arguments.jsonl == Path::new("-") { Exit::Ok } else { say(&summary.table) };
@@ -86,10 +97,19 @@ pub fn replay(cli: &Cli, arguments: &ReplayArgs) -> Exit {
     }
 }
 
-/// Replays the clips in order, each from a cleared state.
-fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> {
+fn known(config: &Config) -> String {
+    let ids: Vec<&str> = config.camera.keys().map(String::as_str).collect();
+    if ids.is_empty() {
+        return "give a configuration that has one, with --config".into();
+    }
+    format!("known are {}", ids.join(", "))
+}
+
+/// Replays the clips in order, each from a cleared state, as `camera` would have seen them.
+fn run(config: &Config, camera: &CameraConfig, arguments: &ReplayArgs) -> Result<Summary, ReplayError> {
     let ReplayArgs { clips, jsonl, evidence, realtime, .. } = arguments;
     let mut engine = model::load(config, 1)?.engine;
+    engine.mark(0, Zones::new(camera))?;
     let output = |error: io::Error| ReplayError::Output { option: "--jsonl", path: jsonl.clone(), error };
     if let Some(folder) = evidence {
         std::fs::create_dir_all(folder).map_err(|error| unshown(folder, error))?;
@@ -115,7 +135,7 @@ fn run(config: &Config, arguments: &ReplayArgs) -> Result<Summary, ReplayError> 
                     unwritten.take().or_else(|| show(engine, decisions, folder, &format!("{nth} {name}")).err());
             }
         };
-        let outcome = match open(clip, config, &engine) {
+        let outcome = match open(clip, camera, &engine) {
             Ok(mut stream) => replay::run(stream.as_mut(), &mut engine, &config.policy, *realtime, look)?,
             Err(reason) => {
                 row(&mut table, &name, Duration::ZERO, "cannot be read");
@@ -178,14 +198,13 @@ fn unshown(path: &Path, error: io::Error) -> ReplayError {
 }
 
 #[cfg(feature = "opencv")]
-fn open(clip: &Path, config: &Config, engine: &Engine) -> Result<Box<dyn Stream>, String> {
-    let _ = config;
+fn open(clip: &Path, camera: &CameraConfig, engine: &Engine) -> Result<Box<dyn Stream>, String> {
     let spec = engine.spec();
-    crate::camera::opencv::open_file(clip, spec.frame, spec.pad, &[]).map_err(|error| error.to_string())
+    crate::camera::opencv::open_file(clip, spec.frame, spec.pad, &camera.mask).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "opencv"))]
-fn open(clip: &Path, _config: &Config, _engine: &Engine) -> Result<Box<dyn Stream>, String> {
+fn open(clip: &Path, _camera: &CameraConfig, _engine: &Engine) -> Result<Box<dyn Stream>, String> {
     Err(format!("{}: this falld was built without OpenCV (feature `opencv`) and reads no files", clip.display()))
 }
 

@@ -7,6 +7,7 @@ use super::load::Loaded;
 use super::problem::{Problem, suggestion};
 use super::{CameraConfig, Provider, RtspTransport};
 use crate::camera::source::{ONE_TRANSPORT, Source, transport};
+use crate::zone;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
@@ -28,6 +29,9 @@ const DAY_S: f64 = 86_400.0;
 
 /// The largest memory budget, in MiB: more than any board or server gives one inference.
 const MOST_MEMORY_MB: u32 = 1 << 20;
+
+/// The smallest place, as a share of the picture, that is no slip: a fiftieth of its width and height.
+const LEAST_PLACE: f32 = 0.0004;
 
 /// Everything that is wrong with a configuration whose types are right.
 pub fn check(loaded: &Loaded) -> Vec<Problem> {
@@ -168,6 +172,20 @@ impl Check<'_> {
                 let what = format!("[{left}, {top}, {right}, {bottom}] is no rectangle in the picture");
                 let mend = "give [left, top, right, bottom], each 0 to 1, left < right and top < bottom";
                 self.refuse(format!("{section}.mask"), "", what, mend);
+            }
+        }
+        for (kind, outlines) in [("rest", &camera.rest), ("climb", &camera.climb)] {
+            for (name, outline) in outlines {
+                let mend =
+                    "give three corners or more as [x, y], each 0 to 1 from the left and the top, in order around it";
+                let what = if !outline.iter().flatten().all(|side| inside(*side)) {
+                    "a corner is not in the picture"
+                } else if zone::area(outline) < LEAST_PLACE {
+                    "these corners enclose nothing"
+                } else {
+                    continue;
+                };
+                self.refuse(format!("{section}.{kind}.{name}"), "", what, mend);
             }
         }
     }

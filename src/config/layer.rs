@@ -191,6 +191,8 @@ fn in_words(expected: &str) -> String {
         "path string" => "a path, in quotes".into(),
         "a string" | "string or table" => "a text, in quotes".into(),
         other if other.starts_with("struct ") || other == "a map" => "a section".into(),
+        "fewer elements in array" => "four numbers for a mask and two, [x, y], for a corner".into(),
+        "an array of length 2" => "a list of corners, each [x, y]".into(),
         other if other.starts_with("an array of length ") || other.contains("fixed-size") => {
             "a list of four numbers: left, top, right, bottom".into()
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
+use crate::config::CameraConfig;
 use crate::event::EventType;
 
 /// Feeds ticks whose first pixel says the fall score, and collects what was decided.
@@ -18,7 +19,13 @@ impl Camera {
     }
 
     fn feed(&mut self, tick: u64, fall: f32) -> Result<(), ClassifierError> {
+        self.feed_in(View::whole(self.engine.spec().frame), tick, fall)
+    }
+
+    /// As `feed`, where the camera's own picture fills `view` alone.
+    fn feed_in(&mut self, view: View, tick: u64, fall: f32) -> Result<(), ClassifierError> {
         let mut frame = Frame::new(self.engine.spec().frame);
+        frame.view = view;
         frame.pixels[0] = (fall * 255.0) as u8;
         frame.tick = tick;
         frame.captured = Moment::from_millis(tick * 1000 / 15);
@@ -131,4 +138,64 @@ fn the_batch_follows_from_the_memory_budget() {
     assert_eq!(batch_size(&spec, 8, 3), 3, "three pictures of one mebibyte");
     assert_eq!(batch_size(&spec, 8, 256), 8, "no more than cameras");
     assert_eq!(batch_size(&spec, 8, 0), 1, "never none");
+}
+
+/// A camera that sees one person, whose trunk and knees are in the upper left quarter of its picture, with that quarter marked
+/// as `rest` or `climb`.
+fn marked(kind: &str) -> Camera {
+    let mut row = vec![0.0; 56];
+    for joint in 0..17 {
+        row[3 * joint..3 * joint + 3].copy_from_slice(&[0.3, 0.3, 0.5]);
+    }
+    row[51..56].copy_from_slice(&[0.2, 0.2, 0.4, 0.4, 0.9]);
+    let mut classifier = ScriptedClassifier::new();
+    classifier.spec.people = 1;
+    classifier.spec.scene_row = false;
+    classifier.people = row;
+    let mut camera = Camera::new();
+    camera.engine = Engine::new(Box::new(classifier), 1, 1, &PolicyConfig::default());
+    let quarter = [("quarter".to_owned(), vec![[0.0, 0.0], [0.5, 0.0], [0.5, 0.5], [0.0, 0.5]])].into();
+    let config = match kind {
+        "rest" => CameraConfig { rest: quarter, ..CameraConfig::default() },
+        _ => CameraConfig { climb: quarter, ..CameraConfig::default() },
+    };
+    camera.engine.mark(0, Zones::new(&config)).unwrap();
+    camera
+}
+
+#[test]
+fn nobody_falls_where_people_rest() {
+    let mut camera = marked("rest");
+    for tick in 0..40 {
+        camera.feed(tick, 0.9).unwrap();
+    }
+    assert_eq!(camera.events(), []);
+    assert_eq!(camera.engine.scores(0).map(|scores| scores.fall), Some(0.0));
+    let elsewhere = View { left: 0, top: 0, width: 4, height: 4 };
+    for tick in 40..60 {
+        camera.feed_in(elsewhere, tick, 0.9).unwrap();
+    }
+    assert_eq!(camera.events(), [EventType::Fall], "the same person, in a picture of which the bed is another part");
+}
+
+#[test]
+fn who_is_where_only_climbers_are_climbs_whatever_the_model_says() {
+    let mut camera = marked("climb");
+    camera.feed(0, 0.0).unwrap();
+    camera.feed(1, 0.0).unwrap();
+    assert_eq!(camera.events(), [], "one bad picture is forgiven here too");
+    for tick in 2..10 {
+        camera.feed(tick, 0.0).unwrap();
+    }
+    assert_eq!(camera.events(), [EventType::Climb]);
+    assert_eq!(camera.decisions[0].transition.score, 1.0);
+}
+
+#[test]
+fn a_model_without_bodies_refuses_marked_places() {
+    let mut camera = Camera::new();
+    let config = CameraConfig { rest: [("bed".to_owned(), Vec::new())].into(), ..CameraConfig::default() };
+    let error = camera.engine.mark(0, Zones::new(&config)).unwrap_err();
+    assert!(error.to_string().contains("scripted 1 tells no bodies"), "{error}");
+    camera.engine.mark(0, Zones::default()).unwrap();
 }

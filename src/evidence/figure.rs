@@ -1,15 +1,12 @@
 //! One person as a stick figure: COCO's 17 keypoints and a box, as the encoder says them.
 
 use super::canvas::Canvas;
+use crate::body::{self, KEYPOINTS, LIMBS};
 use std::ops::Range;
 
-/// Keypoints joined by a stroke, as COCO's skeleton joins them below the head.
-const LIMBS: [(usize, usize); 12] =
-    [(5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)];
 /// Nose, eyes and ears.
 const HEAD: Range<usize> = 0..5;
 const SHOULDERS: Range<usize> = 5..7;
-const KEYPOINTS: usize = 17;
 /// A joint is drawn from this score on; those of lying bodies seldom reach 0.1.
 const SURE: f32 = 0.05;
 /// Of the box's diagonal: a head's diameter and the width of a limb.
@@ -22,8 +19,7 @@ const THINNEST: f32 = 3.0;
 pub(super) fn draw(canvas: &mut Canvas, row: &[f32], person: usize, strength: f32) {
     let Some(bounds) = row.get(3 * KEYPOINTS..3 * KEYPOINTS + 4) else { return };
     let (width, height) = canvas.extent();
-    let joint =
-        |index: usize| (row[3 * index + 2] >= SURE).then(|| [row[3 * index + 1] * width, row[3 * index] * height]);
+    let joint = |keypoint: usize| body::joint(row, keypoint, SURE).map(|[y, x]| [x * width, y * height]);
     let middle = |joints: Range<usize>| {
         let sum =
             joints.filter_map(joint).fold([0.0, 0.0, 0.0], |sum, at| [sum[0] + at[0], sum[1] + at[1], sum[2] + 1.0]);

@@ -51,6 +51,12 @@ fn a_wrong_type() {
         &["camera.a.repeat", "expected true or false", "without quotes"],
     );
     refused("[camera.a]\nsource = \"x\"\nmask = [[0, 0, 1]]", &["camera.a.mask", "four numbers"]);
+    refused(
+        "[camera.a]\nsource = \"x\"\nrest.bed = [[0, 0, 1, 1]]",
+        &["camera.a.rest.bed", "two, [x, y], for a corner"],
+    );
+    refused("[camera.a]\nsource = \"x\"\nrest.bed = [[0.5]]", &["camera.a.rest.bed", "corners, each [x, y]"]);
+    refused("[camera.a]\nsource = \"x\"\nrest = [[0, 0], [1, 1]]", &["camera.a.rest", "expected a section"]);
     refused("[camera.a]\nsource = \"x\"\nevidence = \"film\"", &["camera.a.evidence", "figures", "picture", "none"]);
     refused("mqtt = 5", &["mqtt = 5", "expected a section"]);
     refused("[store.path]\nx = 1", &["store.path", "expected a path"]);
@@ -89,6 +95,14 @@ fn impossible_times_and_sizes() {
     refused("[camera.a]\nsource = \"x\"\nopen_timeout_s = 1e9", &["camera.a.open_timeout_s", "smaller"]);
     refused("[camera.a]\nsource = \"x\"\nwidth = 640", &["camera.a.width = 640", "give height"]);
     refused("[camera.a]\nsource = \"x\"\nmask = [[0.5, 0, 0.1, 1]]", &["camera.a.mask", "left < right"]);
+    refused(
+        "[camera.a]\nsource = \"x\"\nrest.bed = [[0, 0], [1, 1]]",
+        &["falld.toml:3", "camera.a.rest.bed", "enclose nothing"],
+    );
+    refused(
+        "[camera.a]\nsource = \"x\"\n[camera.a.climb]\nsill = [[0, 0], [640, 0], [640, 480]]",
+        &["falld.toml:4", "camera.a.climb.sill = [[0, 0], [640, 0], [640, 480]]", "not in the picture", "each 0 to 1"],
+    );
     refused("[model]\nmemory_budget_mb = 1", &["model.memory_budget_mb = 1", "at least 16"]);
     refused("[model]\nthreads = 0", &["model.threads = 0", "at least 1"]);
     refused("[mqtt]\nport = 0", &["mqtt.port = 0", "at least 1"]);

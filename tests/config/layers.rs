@@ -110,7 +110,8 @@ fn a_bad_variable_is_named() {
 
 #[test]
 fn what_is_printed_loads_to_the_same_configuration() {
-    let text = "[camera.a]\nsource = \"/dev/video0\"\nmask = [[0.1, 0.2, 0.3, 0.4]]\n[policy]\nfall_threshold = 0.7\n";
+    let text = "[camera.a]\nsource = \"/dev/video0\"\nmask = [[0.1, 0.2, 0.3, 0.4]]\n\
+                rest.bed = [[0.1, 0.5], [0.4, 0.5], [0.3, 0.8]]\n[policy]\nfall_threshold = 0.7\n";
     let loaded = parse(text).expect("loaded");
     let printed = loaded.effective();
     assert!(printed.contains("fall_threshold = 0.7\n"), "{printed}");

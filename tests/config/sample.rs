@@ -10,7 +10,7 @@ const SAMPLE: &str = include_str!("../../deploy/falld.toml");
 fn uncommented(examples: bool) -> String {
     let is_setting = |text: &str| {
         let key = text.split(" = ").next().unwrap_or_default();
-        text.contains(" = ") && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        text.contains(" = ") && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'.')
             || text.starts_with('[') && text.ends_with(']')
     };
     let line = |line: &'static str| match line.strip_prefix('#') {
@@ -38,7 +38,9 @@ fn its_examples_hold() {
     let text = text.replace("\ncert = \"\"", "").replace("\nkey = \"\"", "");
     let config = parse(&text).expect("loaded").config;
     let camera = &config.camera["living_room"];
-    assert_eq!(*camera, CameraConfig { source: camera.source.clone(), ..CameraConfig::default() });
+    let CameraConfig { source, rest, climb, .. } = camera.clone();
+    assert_eq!((rest["sofa"].len(), climb["window"].len()), (4, 4));
+    assert_eq!(*camera, CameraConfig { source, rest, climb, ..CameraConfig::default() });
     assert_eq!(config.model.require, Some(Provider::Tensorrt));
     assert_eq!(config.policy.fall_threshold, Some(0.85));
 }
@@ -46,7 +48,12 @@ fn its_examples_hold() {
 #[test]
 fn it_names_every_key() {
     let mut full = Config::default();
-    full.camera.insert("living_room".into(), CameraConfig::default());
+    let camera = CameraConfig {
+        rest: [("sofa".into(), Vec::new())].into(),
+        climb: [("window".into(), Vec::new())].into(),
+        ..CameraConfig::default()
+    };
+    full.camera.insert("living_room".into(), camera);
     full.model.require = Some(Provider::Tensorrt);
     full.policy = PolicyConfig { fall_threshold: Some(0.85), climb_threshold: Some(0.7), ..full.policy };
     full.mqtt.tls = Some(TlsConfig::default());

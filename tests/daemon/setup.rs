@@ -60,7 +60,8 @@ fn bad_configuration_ends_with_78_and_the_mend() {
 fn doctor_passes_on_a_good_site_and_fails_on_an_absent_camera() {
     let (_folder, mosquitto) = broker();
     let mut site = Site::playing(mosquitto.port, "everyday.mp4");
-    let (code, said, complained) = site.ask(&["doctor"]);
+    let pictures = site.path("pictures");
+    let (code, said, complained) = site.ask(&["doctor", "--pictures", pictures.to_str().unwrap()]);
     let line = |said: &str, part: &str| {
         said.lines().find(|line| line.get(6..).is_some_and(|it| it.starts_with(part))).map(str::to_owned)
     };
@@ -70,6 +71,8 @@ fn doctor_passes_on_a_good_site_and_fails_on_an_absent_camera() {
     for part in ["configuration", "model", "camera room", "store", "broker"] {
         assert!(line(&said, part).is_some_and(|line| line.starts_with("pass")), "{part} passes in\n{said}");
     }
+    assert!(line(&said, "picture room").is_some_and(|line| line.ends_with("room.png: 1 seen in it")), "{said}");
+    assert!(std::fs::read(pictures.join("room.png")).unwrap().starts_with(b"\x89PNG"), "a picture for any viewer");
     for part in ["disk", "clock"] {
         assert!(line(&said, part).is_some_and(|line| !line.starts_with("FAIL")), "{part} does not fail in\n{said}");
     }

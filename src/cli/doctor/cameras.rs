@@ -1,10 +1,10 @@
 //! Looks through a camera for two seconds, as the daemon would.
 
-use super::{Duration, Finding, Frame, Verdict};
+use super::{Duration, Engine, Finding, Frame, Path, Verdict, picture};
 use crate::camera::{Grab, Opener as _, opencv};
 use crate::capture::health::Judge;
 use crate::classifier::bundle::Spec;
-use crate::config::CameraConfig;
+use crate::config::{CameraConfig, PolicyConfig};
 use crate::frame::Clock;
 use crate::health::CameraHealth;
 use std::sync::mpsc;
@@ -12,24 +12,25 @@ use std::sync::mpsc;
 /// Pictures are watched for so long.
 const WATCH: Duration = Duration::from_secs(2);
 
-/// Looks through one camera for a model that wants its pictures as `spec` says, on a thread of its own that may hang in a driver.
-pub(super) fn look(id: &str, config: &CameraConfig, spec: &Spec) -> Finding {
+/// Looks through one camera for a model that wants its pictures as `spec` says, on a thread of its own that may hang in a driver. Gives
+/// its last picture too.
+pub(super) fn look(id: &str, config: &CameraConfig, spec: &Spec) -> (Finding, Option<Frame>) {
     let part = format!("camera {id}");
     let (report, reports) = mpsc::channel();
     let (config, spec) = (config.clone(), spec.clone());
     let limit = Duration::from_secs_f64(config.open_timeout_s + config.read_timeout_s) + WATCH;
     let _detached = std::thread::spawn(move || report.send(watch(&config, &spec)));
     match reports.recv_timeout(limit + Duration::from_secs(2)) {
-        Ok(Ok((verdict, text))) => Finding::new(part, verdict, text),
-        Ok(Err(text)) => Finding::new(part, Verdict::Fail, text),
+        Ok(Ok((verdict, text, frame))) => (Finding::new(part, verdict, text), Some(frame)),
+        Ok(Err(text)) => (Finding::new(part, Verdict::Fail, text), None),
         Err(_) => {
             let text = format!("no answer within {:.0} s: check its power, cable and address", limit.as_secs_f64());
-            Finding::new(part, Verdict::Fail, text)
+            (Finding::new(part, Verdict::Fail, text), None)
         }
     }
 }
 
-fn watch(config: &CameraConfig, spec: &Spec) -> Result<(Verdict, String), String> {
+fn watch(config: &CameraConfig, spec: &Spec) -> Result<(Verdict, String, Frame), String> {
     let size = spec.frame;
     let mut opener = opencv::Opener::new(config, size, spec.pad);
     let source = opener.describe();
@@ -67,7 +68,7 @@ fn watch(config: &CameraConfig, spec: &Spec) -> Result<(Verdict, String), String
         health.as_str()
     );
     let (verdict, mend) = verdict(rate, health, spec.bridge());
-    Ok((verdict, if mend.is_empty() { text } else { format!("{text}: {mend}") }))
+    Ok((verdict, if mend.is_empty() { text } else { format!("{text}: {mend}") }, frame))
 }
 
 /// What pictures of this rate and health are worth to clips that bridge so much, and the mend.
@@ -80,6 +81,26 @@ fn verdict(rate: f64, health: CameraHealth, bridge: Duration) -> (Verdict, &'sta
         (Verdict::Warn, "slow — set the camera to 15 and its exposure short, for alerts in time")
     } else {
         (Verdict::Pass, "")
+    }
+}
+
+/// Asks the model who is in a camera's last picture, and draws it.
+pub(super) fn draw(path: &Path, id: &str, camera: &CameraConfig, frame: Frame, engine: &mut Engine) -> Finding {
+    let part = format!("picture {id}");
+    engine.reset(0, &PolicyConfig::default());
+    let (mut frames, now) = (vec![(0, frame.clone())], frame.captured);
+    if let Err(error) = engine.step(&mut frames, &mut || now, &mut Vec::new(), &mut |_, _| {}) {
+        return Finding::new(part, Verdict::Fail, error.to_string());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let drawn = std::fs::create_dir_all(folder)
+        .map_err(|error| error.to_string())
+        .and_then(|()| picture::write(path, &frame, camera, engine.people(), engine.spec()));
+    match drawn {
+        Ok(people) => Finding::new(part, Verdict::Pass, format!("{}: {people} seen in it", path.display())),
+        Err(error) => {
+            Finding::new(part, Verdict::Fail, format!("{}: {error}; choose another --pictures", path.display()))
+        }
     }
 }
 

@@ -1,0 +1,67 @@
+"""Marked places, and how rendered furniture is marked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import config
+from render.camera import Camera
+from render.stage import Prop
+from stream import replay
+from zoned import corners, outline
+from zones import Zones, inside
+
+MANIFEST = {"clip": {"ticks": 8, "hold_ticks": 3, "min_ticks": 2}, "tracker": config.TRACKER, "people": {"max": 4, "keypoints": config.JOINTS, "embedding": 0},
+            "head": {"scene_row": False}, "temperature": 1.0}
+LEFT = np.array([[0, 0], [0.5, 0], [0.5, 1], [0, 1]])
+CAMERA = Camera((0, -4, 2.2), (0, 0, 0.5), 70, 0, 640, 480)
+
+
+def person(x, y=0.5):
+    row = np.zeros(config.FEATURES, np.float32)
+    row[: 3 * config.JOINTS] = np.tile([y, x, 0.5], config.JOINTS)
+    row[3 * config.JOINTS :] = (y - 0.2, x - 0.1, y + 0.2, x + 0.1, 0.9)
+    return row
+
+
+def encoded(*ticks):
+    people = np.zeros((len(ticks), config.PEOPLE, config.FEATURES), np.float32)
+    for slots, rows in zip(people, ticks, strict=True):
+        for slot, row in zip(slots, rows, strict=False):
+            slot[:] = row
+    return np.arange(len(ticks)) / 15, np.zeros(len(ticks), int), people, np.zeros((len(ticks), config.SCENE), np.float32)
+
+
+def everybody_falls(person, scene, mask):
+    return np.tile(np.log([0.05, 0.5, 0.4, 0.05]), (len(person), 1))
+
+
+def test_who_rests_scores_no_fall_and_who_is_beside_them_does():
+    zones = Zones(480, 640, rest=[LEFT])
+    falls = lambda *ticks: [round(row[1], 2) for row in replay(MANIFEST, everybody_falls, encoded(*ticks), zones)][2:]
+    assert falls(*[[person(0.3)]] * 4) == [0, 0]
+    assert falls(*[[person(0.7)]] * 4) == [0.9, 0.9]
+    assert falls(*[[person(0.3), person(0.7)]] * 4) == [0.9, 0.9]
+
+
+def test_who_is_not_seen_is_where_they_were_seen_last():
+    zones = Zones(480, 640, rest=[LEFT])
+    ticks = [[person(0.3)]] * 3 + [[]] * 2
+    assert [row[1] for row in replay(MANIFEST, everybody_falls, encoded(*ticks), zones)][2:] == [0, 0, 0]
+
+
+def test_a_knee_where_it_does_not_belong_climbs():
+    zones = Zones(480, 640, climb=[LEFT])
+    climb = lambda row: replay(MANIFEST, everybody_falls, encoded(*[[row]] * 3), zones)[-1][2]
+    assert climb(person(0.3)) == 1 and climb(person(0.7)) == pytest.approx(0.05)
+
+
+def test_a_place_lies_where_the_camera_sees_the_furniture():
+    bed = Prop("bed", np.zeros(2), 0, (2.0, 1.0, 0.5))
+    shape = outline(CAMERA, corners(bed))
+    assert inside(shape, (0.5, 0.5)) and not inside(shape, (0.5, 0.95)) and not inside(shape, (0.05, 0.5))
+    assert outline(CAMERA, corners(replace(bed, xy=np.array([0, -40.0])))) is None, "behind the camera"
+    assert outline(CAMERA, corners(replace(bed, xy=np.array([0, 90.0])))) is None, "too small to be marked"
+    cut = outline(CAMERA, corners(replace(bed, xy=np.array([-2.2, 0.0]))))
+    assert cut.min() >= 0 and cut.max() <= 1

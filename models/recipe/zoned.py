@@ -1,0 +1,115 @@
+"""Step `zoned`: what marking places in the picture changes (`zones.py`), on rendered clips whose furniture is known.
+
+    python zoned.py --bundle ../bundle --lab LAB --data DATA --renders LAB/renders LAB/ordinary …
+
+Each bed and sofa is marked for resting: the outline of its top and of whoever lies on it, as the camera sees them. Each window sill, each shelf and each rail is
+marked for climbing: the half metre above a sill's or a rail's top, a shelf's front above 0.6 m. So an installer would draw them who
+draws well. Counts each clip with and without, and writes `LAB/zoned.json`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from evaluate import Encodings, judge_rows, known, record, shows, summary
+from render.body import pool
+from render.camera import Camera, project
+from render.mocap import Library
+from render.perform import perform
+from stream import Bundle, replay
+from zones import Zones
+
+REST, CLIMB = ("bed", "sofa"), ("sill", "shelf", "rail")
+LYING = 0.25  # metres over a bed that whoever lies there takes up
+ABOVE = 0.5   # metres over a sill or a rail that belong to it
+FIRST = 0.6   # metres from which on a shelf is marked
+LEAST = 2e-3  # of the picture: nobody marks what is smaller
+
+
+def corners(prop):
+    """f64 (n,3): what encloses the marked part of a prop, in the world."""
+    width, depth, height = prop.size
+    low, high = (FIRST, height) if prop.kind == "shelf" else (height, height + (LYING if prop.kind in REST else ABOVE))
+    return np.array([[*prop.spot(a * width / 2, b * depth / 2), up] for a in (-1, 1) for b in (-1, 1) for up in (low, high)])
+
+
+def outline(camera, points):
+    """(n,2) x, y, 0 to 1: the convex hull of world points (n,3) in the picture, or None where it hardly shows or a part is behind the camera."""
+    seen, depth = project(camera, points)
+    if (depth < 0.1).any():
+        return None
+    parts = (seen / (camera.width, camera.height)).astype(np.float32)
+    hull = cv2.convexHull(parts)
+    frame = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    area, cut = cv2.intersectConvexConvex(hull, frame)
+    return cut[:, 0].astype(float) if area >= LEAST else None
+
+
+def marked(spec, people, library):
+    """The zones of a rendered clip, from its spec, and the kinds of props that were marked."""
+    camera = Camera(**{k: tuple(v) if isinstance(v, list) else v for k, v in spec["camera"].items()})
+    zones, kinds = Zones(camera.height, camera.width), []
+    for prop in perform(spec, people, library).props:
+        places = zones.rest if prop.kind in REST else zones.climb if prop.kind in CLIMB else None
+        shape = outline(camera, corners(prop)) if places is not None else None
+        if shape is not None:
+            places.append(shape)
+            kinds.append(prop.kind)
+    return zones, kinds
+
+
+def counted(bundle, encodings, folders, people, library):
+    """{group: [(what `judge_rows` says without zones, with them, kinds of props marked, scenario, clip)]} of all clips in `folders`."""
+    out = {}
+    for path in tqdm([path for folder in folders for path in sorted(folder.glob("[0-9]*.json"))], "clips"):
+        spec = json.loads(path.read_text())
+        zones, kinds = marked(spec, people, library)
+        fall = known(spec)
+        group = "ordinary life" if spec["scenario"] == "ordinary" else shows(spec)
+        # A twin is the footage before the fall.
+        shown = [(group, None, fall)] + ([("twins", fall["onset"], None)] if fall and fall["onset"] > 1 else [])
+        for group, onset, fall in shown:
+            encoded = encodings.of(path.with_suffix(".mp4"), onset)
+            without, with_them = (judge_rows(bundle.manifest, replay(bundle.manifest, bundle.logits, encoded, z), fall) for z in (None, zones))
+            out.setdefault(group, []).append((without, with_them, kinds, spec["scenario"], path.stem))
+    return out
+
+
+def table(clips):
+    """What `counted` found, in numbers: each group, and climbs by what is climbed."""
+    groups = dict(clips)
+    for clip in clips.get("climbs", []):
+        groups.setdefault(clip[3], []).append(clip)
+    found = {}
+    for group, of in groups.items():
+        found[group] = {"marked": sum(bool(kinds) for _, _, kinds, _, _ in of), "rest": sum(bool(set(kinds) & set(REST)) for _, _, kinds, _, _ in of),
+                        "climb": sum(bool(set(kinds) & set(CLIMB)) for _, _, kinds, _, _ in of)}
+        for name, which in (("without", 0), ("with", 1)):
+            results = [clip[which] for clip in of]
+            found[group][name] = summary(results) | {"climbs_told": sum(r["climb_alerts"] > 0 for r in results)}
+        found[group]["changed"] = [clip[4] for clip in of if clip[0] != clip[1]]
+    return found
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--bundle", type=Path, required=True)
+    args.add_argument("--lab", type=Path, required=True)
+    args.add_argument("--data", type=Path, required=True)
+    args.add_argument("--renders", type=Path, nargs="+", required=True)
+    args = args.parse_args()
+    bundle = Bundle(args.bundle)
+    cache = args.renders[0] / ".cache"
+    clips = counted(bundle, Encodings(bundle, args.lab / "events"), args.renders, pool(cache), Library(args.data / "mocap", cache))
+    found = table(clips)
+    record(args.lab / "zoned.json", bundle, found)
+    for group, numbers in found.items():
+        print(group, json.dumps(numbers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+//! Places that the installer marks in a camera's picture, and what it means that somebody is there. Pure geometry.
+//!
+//! * Where people **rest** (a bed, a sofa) nobody is on the floor: who has their trunk there has not fallen.
+//! * Where people **climb** if they are there at all (a window sill, the far side of a rail) nobody's knee belongs: who has one
+//!   there is up on something, however they got there.
+//!
+//! Points are parts of the camera's own picture, 0 to 1 from its left and top, so they hold whatever the size of its
+//! pictures. Who is not seen at the moment is where they were seen last.
+
+use crate::body;
+use crate::classifier::Spec;
+use crate::config::{CameraConfig, Outline};
+use crate::frame::{Size, View};
+use std::collections::BTreeMap;
+
+/// The marked places of one camera.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Zones {
+    rest: Vec<Outline>,
+    climb: Vec<Outline>,
+}
+
+impl Zones {
+    /// The places that a camera's configuration marks.
+    pub fn new(config: &CameraConfig) -> Self {
+        let outlines = |named: &BTreeMap<String, Outline>| named.values().cloned().collect();
+        Self { rest: outlines(&config.rest), climb: outlines(&config.climb) }
+    }
+
+    /// True if nothing is marked.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty() && self.climb.is_empty()
+    }
+
+    /// True if the person of `row`, f32 `[F]`, seen in a fitted picture of which the camera fills `view`, rests: the middle of the
+    /// trunk, or without a trunk of the box, is where people rest.
+    pub fn rests(&self, row: &[f32], spec: &Spec, view: View) -> bool {
+        if self.rest.is_empty() {
+            return false;
+        }
+        let middle = body::trunk(row).map_or_else(|| body::middle(row), |trunk| trunk.middle());
+        holds(&self.rest, part(middle, spec.frame, view))
+    }
+
+    /// True if a knee of the person of `row` is where it does not belong; as in [`rests`](Self::rests).
+    pub fn climbs(&self, row: &[f32], spec: &Spec, view: View) -> bool {
+        !self.climb.is_empty() && body::knees(row).any(|knee| holds(&self.climb, part(knee, spec.frame, view)))
+    }
+}
+
+/// Where a point `[y, x]` of the fitted picture, 0 to 1, lies in the camera's own: x and y, 0 to 1 inside.
+fn part([y, x]: [f32; 2], size: Size, view: View) -> [f32; 2] {
+    let part = |at: f32, all: usize, first: usize, filled: usize| (at * all as f32 - first as f32) / filled as f32;
+    [part(x, size.width, view.left, view.width), part(y, size.height, view.top, view.height)]
+}
+
+fn holds(outlines: &[Outline], point: [f32; 2]) -> bool {
+    outlines.iter().any(|outline| inside(outline, point))
+}
+
+/// True if a ray from `point` to the right crosses the outline an odd number of times (the even–odd rule).
+fn inside(outline: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
+    let mut inside = false;
+    let mut before = outline.last();
+    for corner in outline {
+        if let Some([bx, by]) = before
+            && (corner[1] > y) != (*by > y)
+            && x < (bx - corner[0]) * (y - corner[1]) / (by - corner[1]) + corner[0]
+        {
+            inside = !inside;
+        }
+        before = Some(corner);
+    }
+    inside
+}
+
+/// The share of the picture that an outline encloses (the shoelace formula); of one that crosses itself, less.
+pub fn area(outline: &[[f32; 2]]) -> f32 {
+    let next = outline.iter().cycle().skip(1);
+    let twice: f32 = outline.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum();
+    twice.abs() / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::Classifier;
+    use crate::classifier::scripted::ScriptedClassifier;
+
+    /// A bed in perspective: no side is upright or level.
+    const BED: [[f32; 2]; 4] = [[0.1, 0.5], [0.45, 0.4], [0.6, 0.7], [0.15, 0.9]];
+
+    fn spec() -> Spec {
+        let frame = Size { width: 256, height: 192 };
+        Spec { people: 1, frame, ..ScriptedClassifier::new().spec().clone() }
+    }
+
+    fn zones(rest: &[Outline], climb: &[Outline]) -> Zones {
+        Zones { rest: rest.to_vec(), climb: climb.to_vec() }
+    }
+
+    /// Somebody whose joints are at these places of the fitted picture, y before x, and whose box is all of it.
+    fn person(joints: &[(usize, [f32; 2])]) -> Vec<f32> {
+        let mut row = vec![0.0; 56];
+        for &(joint, [y, x]) in joints {
+            row[3 * joint..3 * joint + 3].copy_from_slice(&[y, x, 0.5]);
+        }
+        row[51..56].copy_from_slice(&[0.0, 0.0, 1.0, 1.0, 0.9]);
+        row
+    }
+
+    #[test]
+    fn a_point_is_inside_whichever_corner_comes_first_and_whichever_way_round() {
+        let mut outline = BED.to_vec();
+        for _ in 0..2 {
+            for _ in 0..4 {
+                outline.rotate_left(1);
+                assert!([[0.3, 0.6], [0.14, 0.52], [0.55, 0.7]].iter().all(|point| inside(&outline, *point)));
+                assert!(
+                    ![[0.5, 0.42], [0.05, 0.6], [0.3, 0.9], [0.7, 0.7]].iter().any(|point| inside(&outline, *point))
+                );
+            }
+            outline.reverse();
+        }
+        let notched = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.2], [0.0, 1.0]];
+        assert!(inside(&notched, [0.5, 0.1]) && !inside(&notched, [0.5, 0.6]) && inside(&notched, [0.9, 0.6]));
+        assert!(!inside(&[], [0.5, 0.5]));
+        assert!(!inside(&BED, [f32::NAN, 0.5]));
+    }
+
+    #[test]
+    fn the_area_is_the_share_of_the_picture() {
+        assert_eq!(area(&[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), 1.0);
+        assert!((area(&[[0.2, 0.2], [0.6, 0.2], [0.2, 0.7]]) - 0.1).abs() < 1e-6);
+        assert_eq!((area(&[]), area(&[[0.1, 0.1]]), area(&[[0.1, 0.1], [0.9, 0.9]])), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn who_lies_in_bed_rests_and_who_lies_before_it_does_not() {
+        let (zones, spec) = (zones(&[BED.to_vec()], &[]), spec());
+        let lies = |y: f32| person(&[(5, [y, 0.25]), (6, [y, 0.25]), (11, [y + 0.04, 0.4]), (12, [y + 0.04, 0.4])]);
+        let view = View::whole(spec.frame);
+        assert!(zones.rests(&lies(0.6), &spec, view));
+        assert!(!zones.rests(&lies(0.9), &spec, view));
+        assert!(!zones.climbs(&lies(0.6), &spec, view), "a bed is no window sill");
+        assert!(!Zones::default().rests(&lies(0.6), &spec, view));
+    }
+
+    #[test]
+    fn without_a_trunk_the_box_says_where_somebody_is() {
+        let (zones, spec) = (zones(&[BED.to_vec()], &[]), spec());
+        let mut blanket = person(&[(0, [0.45, 0.4])]);
+        blanket[51..55].copy_from_slice(&[0.5, 0.2, 0.7, 0.5]);
+        assert!(zones.rests(&blanket, &spec, View::whole(spec.frame)));
+    }
+
+    #[test]
+    fn one_knee_on_the_sill_climbs_and_leaning_over_it_does_not() {
+        let sill = vec![[0.6, 0.1], [0.9, 0.1], [0.9, 0.5], [0.6, 0.5]];
+        let (zones, spec) = (zones(&[], &[sill]), spec());
+        let view = View::whole(spec.frame);
+        assert!(zones.climbs(&person(&[(13, [0.48, 0.7]), (14, [0.8, 0.7])]), &spec, view));
+        assert!(!zones.climbs(&person(&[(9, [0.4, 0.7]), (11, [0.45, 0.7]), (13, [0.7, 0.7])]), &spec, view));
+        let mut unseen = person(&[(13, [0.4, 0.7])]);
+        unseen[3 * 13 + 2] = 0.05;
+        assert!(!zones.climbs(&unseen, &spec, view), "nobody guesses where a hidden knee is");
+    }
+
+    #[test]
+    fn places_are_parts_of_the_cameras_picture_not_of_its_padding() {
+        // A wide picture in a 4:3 one: bars of 24 rows above and below.
+        let wide = View { left: 0, top: 24, width: 256, height: 144 };
+        assert_eq!(part([24.0 / 192.0, 0.0], spec().frame, wide), [0.0, 0.0]);
+        assert_eq!(part([168.0 / 192.0, 1.0], spec().frame, wide), [1.0, 1.0]);
+        let floor = vec![[0.0, 0.8], [1.0, 0.8], [1.0, 1.0], [0.0, 1.0]];
+        let (zones, spec) = (zones(&[floor], &[]), spec());
+        let lies = person(&[(5, [0.78, 0.3]), (11, [0.78, 0.5])]);
+        assert!(zones.rests(&lies, &spec, wide));
+        assert!(!zones.rests(&lies, &spec, View::whole(spec.frame)));
+    }
+}
