@@ -12,7 +12,7 @@ const KNEES: [usize; 2] = [13, 14];
 pub const LIMBS: [(usize, usize); 12] =
     [(5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)];
 /// A joint counts from this score on; the encoder's lying bodies seldom reach more.
-pub const SURE: f32 = 0.1;
+const SURE: f32 = 0.1;
 
 /// From the shoulders to the hips, the middle of each.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,8 +45,11 @@ pub fn knees(row: &[f32]) -> impl Iterator<Item = [f32; 2]> {
     KNEES.into_iter().filter_map(|keypoint| joint(row, keypoint, SURE))
 }
 
-/// The middle of the box.
-pub fn middle(row: &[f32]) -> [f32; 2] {
+/// The middle of the trunk; where no trunk is seen, of the box.
+pub fn centre(row: &[f32]) -> [f32; 2] {
+    if let Some(trunk) = trunk(row) {
+        return trunk.middle();
+    }
     let bounds = &row[3 * KEYPOINTS..3 * KEYPOINTS + 4];
     [(bounds[0] + bounds[2]) / 2.0, (bounds[1] + bounds[3]) / 2.0]
 }

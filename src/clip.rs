@@ -236,9 +236,9 @@ impl Clip {
         rows.len - before
     }
 
-    /// Whom each of [`rows`](Self::rows) is about, in their order: what was said of them when they were last seen, f32 `[F]`, and
-    /// nothing for the scene.
-    pub fn newest(&self) -> impl Iterator<Item = Option<&[f32]>> {
+    /// Whom each of [`rows`](Self::rows) is about, in their order: what was said of them when they were last seen, f32 `[F]`, how many
+    /// ticks ago, and nothing for the scene.
+    pub fn newest(&self) -> impl Iterator<Item = Option<(&[f32], usize)>> {
         let followed = (0..self.people.places()).filter(|person| self.people.is_followed(*person));
         self.scene_row.then_some(None).into_iter().chain(followed.map(|person| self.people.newest(person)))
     }

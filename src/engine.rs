@@ -99,14 +99,10 @@ impl Engine {
         &self.spec
     }
 
-    /// Marks places in a camera's picture. A model that tells no bodies cannot say who is there.
+    /// Marks places in a camera's picture. Refused if the model cannot keep to them.
     pub fn mark(&mut self, camera: usize, zones: Zones) -> Result<(), ClassifierError> {
-        if !zones.is_empty() && !self.spec.has_bodies() {
-            return Err(ClassifierError::Bundle(format!(
-                "{} {} tells no bodies, so nobody is known to be where a camera's `rest` and `climb` mark places: remove \
-                 them from the configuration, or use a model that tells COCO's 17 keypoints",
-                self.spec.name, self.spec.version
-            )));
+        if let Some(why) = zones.unfit(&self.spec) {
+            return Err(ClassifierError::Bundle(why));
         }
         self.watches[camera].zones = zones;
         Ok(())
@@ -290,15 +286,8 @@ impl Engine {
         let mut greatest = Scores { fall: 0.0, climb: 0.0, upright };
         let logits = self.scoring.logits.chunks_exact(spec.classes.len()).skip(first);
         for (logits, person) in logits.zip(clip.newest()) {
-            let (mut fall, mut climb) = self.shares(logits);
-            if let Some(person) = person {
-                if zones.rests(person, spec, view) {
-                    fall = 0.0;
-                }
-                if zones.climbs(person, spec, view) {
-                    climb = 1.0;
-                }
-            }
+            let scores = self.shares(logits);
+            let (fall, climb) = person.map_or(scores, |(row, ago)| zones.judge(scores, row, ago, spec, view));
             greatest.fall = greatest.fall.max(fall);
             greatest.climb = greatest.climb.max(climb);
         }

@@ -18,20 +18,20 @@ pub enum Posture {
     Low,
 }
 
-/// The posture of one picture's people, f32 `[P, F]`, but for those whom `ignored` names. `None` if the model does not tell
+/// The posture of one picture's people, f32 `[P, F]`; those whom `rests` names may be low. `None` if the model does not tell
 /// COCO's keypoints.
-pub fn of(people: &[f32], spec: &Spec, ignored: impl Fn(&[f32]) -> bool) -> Option<Posture> {
+pub fn of(people: &[f32], spec: &Spec, rests: impl Fn(&[f32]) -> bool) -> Option<Posture> {
     if !spec.has_bodies() {
         return None;
     }
     let mut posture = Posture::Nobody;
     for row in people.chunks_exact(spec.person_len) {
-        if body::score(row) < spec.tracker.min_score || ignored(row) {
+        if body::score(row) < spec.tracker.min_score {
             continue;
         }
         match body::trunk(row).map(|trunk| is_upright(trunk, spec.frame.aspect())) {
             Some(true) if posture == Posture::Nobody => posture = Posture::Upright,
-            Some(false) => posture = Posture::Low,
+            Some(false) if !rests(row) => posture = Posture::Low,
             _ => {}
         }
     }
@@ -93,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn who_is_ignored_keeps_nobody_low() {
+    fn who_rests_may_be_low_and_who_sits_up_in_bed_is_upright() {
         let (stands, lies) = (person((0.3, 0.5), (0.5, 0.52), 0.9), person((0.8, 0.3), (0.82, 0.5), 0.9));
-        let low = |row: &[f32]| body::trunk(row).is_some_and(|trunk| trunk.middle()[0] > 0.6);
-        assert_eq!(of(&[stands, lies].concat(), &spec(), low), Some(Posture::Upright));
+        assert_eq!(of(&[stands.clone(), lies.clone()].concat(), &spec(), |row| row == lies), Some(Posture::Upright));
+        assert_eq!(of(&[lies.clone(), lies].concat(), &spec(), |_| true), Some(Posture::Nobody));
+        assert_eq!(of(&[stands.clone(), stands].concat(), &spec(), |_| true), Some(Posture::Upright));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::event::policy::{ClassModel, PolicyModel};
 use crate::mqtt;
-use crate::zone;
+use crate::zone::{self, Zones};
 
 /// The share of the picture from which on a place to rest is taken for a slip. A bed that a camera was hung to watch takes half of it.
 const WIDE: f32 = 0.6;
@@ -35,6 +35,8 @@ pub fn look(loaded: &Loaded) -> Outlook {
     outlook.warnings.extend(wide(loaded).iter().map(ToString::to_string));
     match Bundle::read(&config.model.path) {
         Ok(bundle) => {
+            let unfit = config.camera.values().find_map(|camera| Zones::new(camera).unfit(&bundle.spec));
+            outlook.problem = outlook.problem.or(unfit);
             let odd = thresholds(loaded, &bundle.spec.policy);
             outlook.warnings.extend(odd.iter().map(ToString::to_string));
         }

@@ -118,11 +118,12 @@ impl Tracker {
         person.seen.read_strided(mask, 2, 1);
     }
 
-    /// What was said of the person in this place when they were last seen, f32 `[F]`; nothing if their ring holds no such tick.
-    pub fn newest(&self, place: usize) -> Option<&[f32]> {
+    /// What was said of the person in this place when they were last seen, f32 `[F]`, and how many ticks ago; nothing if their
+    /// ring holds no such tick.
+    pub fn newest(&self, place: usize) -> Option<(&[f32], usize)> {
         let Person { ring, seen, .. } = &self.people[place];
         let last = (0..self.ticks).find(|ago| seen.ago(*ago) == [1.0])?;
-        Some(ring.ago(last))
+        Some((ring.ago(last), last))
     }
 
     /// Forgets everybody.
@@ -303,7 +304,7 @@ mod tests {
         tracker.observe(&[detection(2.0, 0.5, 0.5), nobody()].concat(), 1.0);
         tracker.observe(&[nobody(), nobody()].concat(), 1.0);
         tracker.repeat();
-        assert_eq!(tracker.newest(0).map(|row| row[0]), Some(2.0));
+        assert_eq!(tracker.newest(0).map(|(row, ago)| (row[0], ago)), Some((2.0, 2)));
         assert_eq!(tracker.newest(1), None);
     }
 

@@ -5,13 +5,16 @@
 //!   there is up on something, however they got there.
 //!
 //! Points are parts of the camera's own picture, 0 to 1 from its left and top, so they hold whatever the size of its
-//! pictures. Who is not seen at the moment is where they were seen last.
+//! pictures. A person's scores of one tick change, nothing else: the policy stays as it is.
 
 use crate::body;
 use crate::classifier::Spec;
 use crate::config::{CameraConfig, Outline};
 use crate::frame::{Size, View};
 use std::collections::BTreeMap;
+
+/// Somebody who is not seen rests on for so long where they were seen last, in seconds.
+const RESTS_ON_S: f64 = 1.0;
 
 /// The marked places of one camera.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,9 +30,27 @@ impl Zones {
         Self { rest: outlines(&config.rest), climb: outlines(&config.climb) }
     }
 
-    /// True if nothing is marked.
-    pub fn is_empty(&self) -> bool {
-        self.rest.is_empty() && self.climb.is_empty()
+    /// Why a model cannot keep to what is marked, with the mend; nothing if it can.
+    pub fn unfit(&self, spec: &Spec) -> Option<String> {
+        let why = if self.rest.is_empty() && self.climb.is_empty() {
+            return None;
+        } else if !spec.has_bodies() {
+            "tells no bodies, so nobody is known to be where a camera's `rest` and `climb` mark places"
+        } else if spec.scene_row && !self.rest.is_empty() {
+            "judges the scene as a whole too, so who lies where a camera's `rest` marks a place would be told of all the same"
+        } else {
+            return None;
+        };
+        Some(format!("{} {} {why}: remove them from the configuration, or use another model", spec.name, spec.version))
+    }
+
+    /// What the fall and the climb score of a person become whose `row`, f32 `[F]`, is so many ticks old.
+    pub fn judge(&self, (fall, climb): (f32, f32), row: &[f32], ago: usize, spec: &Spec, view: View) -> (f32, f32) {
+        // Who is lost in bed for longer may have rolled out of it.
+        let rests = ago as f64 <= RESTS_ON_S * spec.rate_hz && self.rests(row, spec, view);
+        // One glimpse of a knee is no climb: it must be seen there at each tick that counts.
+        let climbs = ago == 0 && self.climbs(row, spec, view);
+        (if rests { 0.0 } else { fall }, if climbs { 1.0 } else { climb })
     }
 
     /// True if the person of `row`, f32 `[F]`, seen in a fitted picture of which the camera fills `view`, rests: the middle of the
@@ -38,8 +59,7 @@ impl Zones {
         if self.rest.is_empty() {
             return false;
         }
-        let middle = body::trunk(row).map_or_else(|| body::middle(row), |trunk| trunk.middle());
-        holds(&self.rest, part(middle, spec.frame, view))
+        holds(&self.rest, part(body::centre(row), spec.frame, view))
     }
 
     /// True if a knee of the person of `row` is where it does not belong; as in [`rests`](Self::rests).
@@ -74,7 +94,22 @@ fn inside(outline: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
     inside
 }
 
-/// The share of the picture that an outline encloses (the shoelace formula); of one that crosses itself, less.
+/// True if two sides of an outline cross: its corners are not in order around it.
+pub fn crosses(outline: &[[f32; 2]]) -> bool {
+    let corner = |at: usize| outline[at % outline.len()];
+    // On which side of the line from a to b the point c lies.
+    let side = |a: [f32; 2], b: [f32; 2], c: [f32; 2]| (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
+    let apart = |a, b, c, d| side(a, b, c) * side(a, b, d) < 0.0;
+    (0..outline.len()).any(|first| {
+        let (a, b) = (corner(first), corner(first + 1));
+        (first + 2..outline.len()).any(|second| {
+            let (c, d) = (corner(second), corner(second + 1));
+            apart(a, b, c, d) && apart(c, d, a, b)
+        })
+    })
+}
+
+/// The share of the picture that an outline encloses (the shoelace formula); of one whose sides cross, less.
 pub fn area(outline: &[[f32; 2]]) -> f32 {
     let next = outline.iter().cycle().skip(1);
     let twice: f32 = outline.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum();
@@ -126,6 +161,26 @@ mod tests {
         assert!(inside(&notched, [0.5, 0.1]) && !inside(&notched, [0.5, 0.6]) && inside(&notched, [0.9, 0.6]));
         assert!(!inside(&[], [0.5, 0.5]));
         assert!(!inside(&BED, [f32::NAN, 0.5]));
+    }
+
+    #[test]
+    fn corners_out_of_order_cross() {
+        assert!(!crosses(&BED) && !crosses(&[]) && !crosses(&[[0.1, 0.1], [0.9, 0.9]]));
+        assert!(!crosses(&[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.2], [0.0, 1.0]]), "a notch");
+        for (first, second) in [(2, 3), (0, 1), (1, 2)] {
+            let mut outline = BED;
+            outline.swap(first, second);
+            assert!(crosses(&outline), "{outline:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_lost_in_bed_rests_for_a_second_and_a_knee_counts_while_it_is_seen() {
+        let all = [vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]];
+        let (zones, spec) = (zones(&all, &all), spec());
+        let row = person(&[(5, [0.5, 0.5]), (11, [0.6, 0.5]), (13, [0.7, 0.5])]);
+        let judge = |ago: usize| zones.judge((0.9, 0.1), &row, ago, &spec, View::whole(spec.frame));
+        assert_eq!([0, 1, 15, 16].map(judge), [(0.0, 1.0), (0.0, 0.1), (0.0, 0.1), (0.9, 0.1)]);
     }
 
     #[test]

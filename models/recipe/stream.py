@@ -129,8 +129,11 @@ class Rings:
 
         def judged(row, fall, climb):
             ring = self.people.get(ids[row])
-            last = next((row for row, seen in zip(reversed(ring.rows), reversed(ring.seen), strict=True) if seen), None) if ring else None
-            return (fall, climb) if last is None else zones.judge(last, fall, climb)
+            seen = list(reversed(ring.seen)) if ring else []
+            if 1 not in seen:
+                return fall, climb
+            ago = seen.index(1)
+            return zones.judge(ring.rows[-1 - ago], ago, fall, climb)
 
         return judged
 

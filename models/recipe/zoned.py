@@ -2,7 +2,7 @@
 
     python zoned.py --bundle ../bundle --lab LAB --data DATA --renders LAB/renders LAB/ordinary …
 
-Each bed and sofa is marked for resting: the outline of its top and of whoever lies on it, as the camera sees them. Each window sill, each shelf and each rail is
+Each bed and sofa is marked for resting: the outline of its top and a hand's breadth above it, as the camera sees them. Each window sill, each shelf and each rail is
 marked for climbing: the half metre above a sill's or a rail's top, a shelf's front above 0.6 m. So an installer would draw them who
 draws well. Counts each clip with and without, and writes `LAB/zoned.json`.
 """
@@ -24,7 +24,7 @@ from stream import Bundle, replay
 from zones import Zones
 
 REST, CLIMB = ("bed", "sofa"), ("sill", "shelf", "rail")
-LYING = 0.25  # metres over a bed that whoever lies there takes up
+LYING = 0.1   # metres over a bed: a hand's breadth, under which nobody is seen who lies on the floor behind it
 ABOVE = 0.5   # metres over a sill or a rail that belong to it
 FIRST = 0.6   # metres from which on a shelf is marked
 LEAST = 2e-3  # of the picture: nobody marks what is smaller

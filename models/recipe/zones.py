@@ -13,7 +13,8 @@ from frames import fit
 from tracker import BOX
 
 SHOULDERS, HIPS, KNEES = (5, 6), (11, 12), (13, 14)
-SURE = 0.1  # a joint counts from this score on
+SURE = 0.1      # a joint counts from this score on
+RESTS_ON = 1.0  # seconds for which somebody who is not seen rests on where they were seen last
 
 
 def joints(row, which):
@@ -22,8 +23,8 @@ def joints(row, which):
     return found[found[:, 2] >= SURE, :2]
 
 
-def middle(row):
-    """y, x of the middle of a person's trunk, or without a trunk of the box."""
+def centre(row):
+    """y, x of the middle of a person's trunk, or where no trunk is seen of the box."""
     shoulders, hips = joints(row, SHOULDERS), joints(row, HIPS)
     if len(shoulders) and len(hips):
         return (shoulders.mean(0) + hips.mean(0)) / 2
@@ -60,12 +61,13 @@ class Zones:
 
     def rests(self, row):
         """Of a person's row (F,): their trunk is where people rest."""
-        return bool(self.rest) and self.holds(self.rest, middle(row))
+        return bool(self.rest) and self.holds(self.rest, centre(row))
 
     def climbs(self, row):
         """A knee is where it does not belong."""
         return bool(self.climb) and any(self.holds(self.climb, knee) for knee in joints(row, KNEES))
 
-    def judge(self, row, fall, climb):
-        """What a person's scores become: (fall, climb)."""
-        return 0.0 if self.rests(row) else fall, 1.0 if self.climbs(row) else climb
+    def judge(self, row, ago, fall, climb):
+        """What a person's scores become who was seen so many ticks ago as `row` says: (fall, climb)."""
+        rests, climbs = ago <= RESTS_ON * config.RATE and self.rests(row), ago == 0 and self.climbs(row)
+        return 0.0 if rests else fall, 1.0 if climbs else climb

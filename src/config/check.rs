@@ -180,6 +180,8 @@ impl Check<'_> {
                     "give three corners or more as [x, y], each 0 to 1 from the left and the top, in order around it";
                 let what = if !outline.iter().flatten().all(|side| inside(*side)) {
                     "a corner is not in the picture"
+                } else if zone::crosses(outline) {
+                    "its sides cross: the corners are not in order"
                 } else if zone::area(outline) < LEAST_PLACE {
                     "these corners enclose nothing"
                 } else {

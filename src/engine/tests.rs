@@ -4,6 +4,7 @@ use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
 use crate::config::CameraConfig;
 use crate::event::EventType;
+use crate::frame::Size;
 
 /// Feeds ticks whose first pixel says the fall score, and collects what was decided.
 struct Camera {
@@ -197,5 +198,94 @@ fn a_model_without_bodies_refuses_marked_places() {
     let config = CameraConfig { rest: [("bed".to_owned(), Vec::new())].into(), ..CameraConfig::default() };
     let error = camera.engine.mark(0, Zones::new(&config)).unwrap_err();
     assert!(error.to_string().contains("scripted 1 tells no bodies"), "{error}");
+    let mut spec = camera.engine.spec().clone();
+    spec.people = 1;
+    assert!(Zones::new(&config).unfit(&spec).is_some_and(|why| why.contains("the scene as a whole")));
     camera.engine.mark(0, Zones::default()).unwrap();
+}
+
+/// Sees the same two people at every camera, one in the left and one in the right half of the picture, and says of each the fall
+/// score that stands where their nose would be.
+struct Couple {
+    spec: Spec,
+    left: f32,
+    right: f32,
+}
+
+impl Classifier for Couple {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn encode(&mut self, batch: &mut Encoding) -> Result<(), ClassifierError> {
+        for people in batch.people.chunks_exact_mut(2 * 56) {
+            for (row, (x, fall)) in people.chunks_exact_mut(56).zip([(0.25, self.left), (0.75, self.right)]) {
+                for joint in 0..17 {
+                    row[3 * joint..3 * joint + 3].copy_from_slice(&[0.5, x, 0.5]);
+                }
+                row[0] = fall;
+                row[51..56].copy_from_slice(&[0.4, x - 0.1, 0.6, x + 0.1, 0.9]);
+            }
+        }
+        Ok(())
+    }
+
+    fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
+        let ring = self.spec.ticks * 56;
+        for (person, logits) in rows.person.chunks_exact(ring).zip(rows.logits.chunks_exact_mut(4)).take(rows.len) {
+            let fall = person[ring - 56];
+            logits.copy_from_slice(&[(1.0 - fall).ln(), fall.ln(), -99.0, -99.0]);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn each_camera_has_places_of_its_own_and_each_person_a_score_of_their_own() {
+    let half = |left: f32| vec![[left, 0.0], [left + 0.5, 0.0], [left + 0.5, 1.0], [left, 1.0]];
+    let bed = |left: f32| {
+        let rest = [("bed".to_owned(), half(left))].into();
+        Zones::new(&CameraConfig { rest, ..CameraConfig::default() })
+    };
+    for (left, right) in [(0.9, 0.2), (0.2, 0.9)] {
+        let mut spec = ScriptedClassifier::new().spec().clone();
+        (spec.people, spec.scene_row) = (2, false);
+        let mut engine = Engine::new(Box::new(Couple { spec, left, right }), 3, 3, &PolicyConfig::default());
+        engine.mark(0, bed(0.0)).unwrap();
+        engine.mark(2, bed(0.5)).unwrap();
+        for tick in 0..3 {
+            let frame = || Frame { tick, ..Frame::new(Size { width: 8, height: 8 }) };
+            let mut frames = (0..3).map(|camera| (camera, frame())).collect();
+            engine.step(&mut frames, &mut || Moment::ZERO, &mut Vec::new(), &mut |_, _| {}).unwrap();
+        }
+        let fall = |camera: usize| (engine.scores(camera).unwrap().fall * 10.0).round() / 10.0;
+        assert_eq!([fall(0), fall(1), fall(2)], [right, 0.9, left]);
+    }
+}
+
+#[test]
+fn who_gets_up_and_sits_on_a_marked_sofa_has_recovered() {
+    let mut row = vec![0.0; 56];
+    for (joint, y) in [(5, 0.2), (6, 0.2), (11, 0.4), (12, 0.4)] {
+        row[3 * joint..3 * joint + 3].copy_from_slice(&[y, 0.3, 0.5]);
+    }
+    row[51..56].copy_from_slice(&[0.2, 0.2, 0.4, 0.4, 0.9]);
+    let mut camera = marked("rest");
+    let fallen = Unfinished {
+        camera: "room".into(),
+        incident: uuid::Uuid::nil(),
+        class: Class::Fall,
+        long_lie: false,
+        acknowledged: false,
+    };
+    let mut classifier = ScriptedClassifier::new();
+    (classifier.spec.people, classifier.spec.scene_row, classifier.people) = (1, false, row);
+    let zones = camera.engine.watches[0].zones.clone();
+    camera.engine = Engine::new(Box::new(classifier), 1, 1, &PolicyConfig::default());
+    camera.engine.mark(0, zones).unwrap();
+    camera.engine.resume(0, &fallen, Moment::ZERO);
+    for tick in 0..40 {
+        camera.feed(tick, 0.0).unwrap();
+    }
+    assert_eq!(camera.events(), [EventType::Recovered]);
 }

@@ -100,6 +100,10 @@ fn impossible_times_and_sizes() {
         &["falld.toml:3", "camera.a.rest.bed", "enclose nothing"],
     );
     refused(
+        "[camera.a]\nsource = \"x\"\nrest.bed = [[0.12, 0.55], [0.48, 0.50], [0.15, 0.88], [0.60, 0.80]]",
+        &["camera.a.rest.bed", "its sides cross", "in order around it"],
+    );
+    refused(
         "[camera.a]\nsource = \"x\"\n[camera.a.climb]\nsill = [[0, 0], [640, 0], [640, 480]]",
         &["falld.toml:4", "camera.a.climb.sill = [[0, 0], [640, 0], [640, 480]]", "not in the picture", "each 0 to 1"],
     );

@@ -47,14 +47,17 @@ def test_who_rests_scores_no_fall_and_who_is_beside_them_does():
 
 def test_who_is_not_seen_is_where_they_were_seen_last():
     zones = Zones(480, 640, rest=[LEFT])
-    ticks = [[person(0.3)]] * 3 + [[]] * 2
-    assert [row[1] for row in replay(MANIFEST, everybody_falls, encoded(*ticks), zones)][2:] == [0, 0, 0]
+    ticks = [[person(0.3)]] * 3 + [[]] * 16
+    falls = [round(row[1], 2) for row in replay(MANIFEST | {"clip": MANIFEST["clip"] | {"ticks": 32}}, everybody_falls, encoded(*ticks), zones)]
+    assert falls[2:] == [0] * 16 + [0.9], "for a second"
 
 
 def test_a_knee_where_it_does_not_belong_climbs():
     zones = Zones(480, 640, climb=[LEFT])
     climb = lambda row: replay(MANIFEST, everybody_falls, encoded(*[[row]] * 3), zones)[-1][2]
     assert climb(person(0.3)) == 1 and climb(person(0.7)) == pytest.approx(0.05)
+    glimpse = encoded([person(0.7)], [person(0.7)], [person(0.3)], [])
+    assert [round(row[2], 2) for row in replay(MANIFEST, everybody_falls, glimpse, zones)] == [0, 0.05, 1, 0.05], "for as long as it is seen"
 
 
 def test_a_place_lies_where_the_camera_sees_the_furniture():

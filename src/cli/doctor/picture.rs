@@ -1,10 +1,11 @@
-//! What falld sees through a camera, as a picture for the installer: masks black, marked places outlined, people as stick figures,
-//! and a ruler in tenths of the picture to read corners off.
+//! What falld sees through a camera, as a picture for the installer: masks black, marked places outlined, people as stick figures with
+//! a dot where falld takes them to be (green where they rest), and a ruler in tenths of the picture to read corners off.
 
 use crate::body;
 use crate::classifier::Spec;
 use crate::config::{CameraConfig, Outline};
 use crate::frame::{Frame, View};
+use crate::zone::Zones;
 use opencv::core::{self, Mat, Point, Rect, Scalar, Vec3b, Vector};
 use opencv::prelude::*;
 use opencv::{imgcodecs, imgproc};
@@ -13,6 +14,8 @@ use std::path::Path;
 
 /// Pixels of the drawing for each of the fitted picture: enough to read the ruler.
 const SCALE: i32 = 4;
+/// A joint is drawn from this score on, as in an alert's figures: those of lying bodies seldom reach 0.1.
+const DRAWN: f32 = 0.05;
 /// How strong the ruler's lines are.
 const FAINT: f64 = 0.25;
 /// Blue, green, red: places to rest, places where only climbers are, people, the ruler.
@@ -36,7 +39,7 @@ pub(super) fn write(
     } else {
         Vec::new()
     };
-    drawing.all(camera, &seen).map_err(|error| error.message)?;
+    drawing.all(camera, &seen, spec).map_err(|error| error.message)?;
     match imgcodecs::imwrite_def(path, &drawing.picture) {
         Ok(true) => Ok(seen.len()),
         Ok(false) => Err("it cannot be written".into()),
@@ -67,16 +70,21 @@ impl Drawing {
         Ok(Self { picture, view, fitted: [size.height as f32, size.width as f32] })
     }
 
-    fn all(&mut self, camera: &CameraConfig, people: &[&[f32]]) -> opencv::Result<()> {
+    fn all(&mut self, camera: &CameraConfig, people: &[&[f32]], spec: &Spec) -> opencv::Result<()> {
+        let zones = Zones::new(camera);
         self.ruler()?;
         self.places(&camera.rest, REST)?;
         self.places(&camera.climb, CLIMB)?;
         for row in people {
-            let joint = |keypoint: usize| body::joint(row, keypoint, body::SURE).map(|joint| self.joint(joint));
+            let joint = |keypoint: usize| body::joint(row, keypoint, DRAWN).map(|joint| self.joint(joint));
             let bones: Vec<_> = body::LIMBS.iter().filter_map(|&(from, to)| Some((joint(from)?, joint(to)?))).collect();
             for (from, to) in bones {
                 imgproc::line(&mut self.picture, from, to, colour(PERSON), 3, imgproc::LINE_AA, 0)?;
             }
+            // Where falld takes them to be.
+            let shade = if zones.rests(row, spec, self.view) { REST } else { PERSON };
+            let spot = self.joint(body::centre(row));
+            imgproc::circle(&mut self.picture, spot, 9, colour(shade), imgproc::FILLED, imgproc::LINE_AA, 0)?;
         }
         Ok(())
     }
