@@ -69,6 +69,20 @@ struct Plan {
 /// Most tensors on one side of a network: frame, previous and a few states.
 const MAX_TENSORS: usize = 32;
 
+/// True for x86 processors without VNNI: ONNX Runtime adds products of u8 and s8 in 16 bits there, which overflow, and the network
+/// says something else. Precise products are of u8 and u8, slower and right; asked for everywhere, they may be taken on
+/// processors with VNNI too, whose fast ones are right.
+#[cfg(target_arch = "x86_64")]
+fn sums_overflow() -> bool {
+    !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni")
+}
+
+/// No other processor has the trouble.
+#[cfg(not(target_arch = "x86_64"))]
+const fn sums_overflow() -> bool {
+    false
+}
+
 impl Network {
     /// Loads one network of `bundle` for batches of up to `capacity`.
     pub(super) fn load(
@@ -101,11 +115,10 @@ impl Network {
                 .map_err(|error| refuse(&error))?
                 // A plan of all activations in one block; without it they share a smaller one, at the same speed: 18 MB.
                 .with_memory_pattern(false)
-                .map_err(|error| refuse(&error))?
-                // x86 processors without VNNI add products of u8 and s8 in 16 bits, which overflow: the network then says
-                // something else. So told, ONNX Runtime multiplies u8 by u8 there, slower and right, and elsewhere as ever.
-                .with_precise_qmm()
                 .map_err(|error| refuse(&error))?;
+            if sums_overflow() {
+                builder = builder.with_precise_qmm().map_err(|error| refuse(&error))?;
+            }
             if config.require.is_some_and(|required| required != Provider::Cpu) {
                 builder = builder.with_disable_cpu_fallback().map_err(|error| refuse(&error))?;
             }
