@@ -1,7 +1,8 @@
 //! `falld doctor`: says whether this device would see and tell, one line for each part, with the mend.
 //!
 //! What the installer runs before leaving. Every check really does what the daemon does: opens the camera and looks at
-//! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is changed or published, but for the pictures that `--pictures` asks for.
+//! pictures, runs the model's probe, connects to the broker, opens the store. Nothing is published, and nothing changed but for the
+//! pictures that `--pictures` asks for.
 
 #[cfg_attr(not(feature = "opencv"), path = "doctor/blind.rs")]
 mod cameras;
