@@ -25,7 +25,7 @@ from evaluate import area
 from frames import letterbox, read
 from motions import CLIMB
 from nets.aloft import SPOTS, STREAMS, Aloft, cells, spots
-from resume import sha256
+from resume import sha256, whole
 from runtime import session
 from tracker import overlap
 
@@ -115,8 +115,8 @@ def kept(folder, name, make):
     if not path.exists():
         out, label = make()
         columns = {f"{kind}{k}": np.stack([row[k][i] for row in out]) for k in range(len(STREAMS)) for i, kind in enumerate(("patch", "inside"))} if out else {}
-        np.savez(path.with_suffix(".tmp.npz"), label=np.array(label, bool), **columns)
-        path.with_suffix(".tmp.npz").rename(path)
+        with whole(path) as part:
+            np.savez(part, label=np.array(label, bool), **columns)
     return path
 
 

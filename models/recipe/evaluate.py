@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import truth
 from frames import read
+from resume import whole
 from stream import Bundle, alerts, encode_clip, replay
 
 FREEZE = 6.0
@@ -83,8 +84,8 @@ class Encodings:
         if not kept.exists():
             frames = self.frames(path)
             encoded = encode_clip(self.encode, frames if onset is None else twin(list(frames), onset))
-            np.savez_compressed(kept.with_suffix(".tmp.npz"), *encoded)
-            kept.with_suffix(".tmp.npz").rename(kept)
+            with whole(kept) as part:
+                np.savez_compressed(part, *encoded)
         with np.load(kept) as d:
             return tuple(d[f"arr_{i}"] for i in range(4))
 

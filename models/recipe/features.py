@@ -19,7 +19,7 @@ import truth
 from frames import area, read
 from motions import FALL, FALLEN, IGNORE
 from other_cameras import CAMERAS
-from resume import said_by
+from resume import said_by, whole
 from stream import Bundle, encode_clip
 
 
@@ -28,9 +28,8 @@ PICTURES = ("bow",)  # scenarios for the encoder alone: a head that learnt from 
 
 def save(path, encoded, **more):
     times, missed, people, scene = encoded
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, times=times, missed=missed, people=people.astype(np.float32), scene=scene.astype(np.float16), **more)
-    temporary.rename(path)
+    with whole(path) as part:
+        np.savez_compressed(part, times=times, missed=missed, people=people.astype(np.float32), scene=scene.astype(np.float16), **more)
 
 
 def peek(frames):

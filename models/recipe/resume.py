@@ -1,9 +1,22 @@
 """What was made from one file is not taken for made from another: a training that was cut goes on only from its own start, and a
-folder holds what one encoder said.
+folder holds what one encoder said. And a file is there whole or not at all.
 """
 
 import hashlib
+import os
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole(path):
+    """The file to write in place of `path`, whose name it takes at the end. Several processes may be making it at once."""
+    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield part
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sha256(path):

@@ -17,6 +17,7 @@ import evaluate
 import truth
 from frames import read
 from motions import FALL, FALLEN, IGNORE, judge
+from resume import whole
 from stream import Cadence
 
 STEP = 32       # SlowFast halves a picture five times
@@ -71,8 +72,8 @@ class Clip:
             times, missed, frames = ticks(path, side)
             labels, seen = known(path, times)
             np.save(pictures, frames)
-            np.savez(about.with_suffix(".tmp.npz"), times=times, missed=missed, labels=labels, seen=seen)
-            about.with_suffix(".tmp.npz").rename(about)
+            with whole(about) as part:
+                np.savez(part, times=times, missed=missed, labels=labels, seen=seen)
         with np.load(about) as d:
             self.times, missed, labels, seen = (d[k] for k in ("times", "missed", "labels", "seen"))
         self.path, self.pictures = path, np.load(pictures, mmap_mode="r")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from resume import whole
+
 PARTS = (
     "pelvis",
     "abdomen",
@@ -271,9 +273,8 @@ def _made(path: Path, kinds: tuple[str, ...], seed: int) -> list[Body]:
         for i, kind in enumerate(kinds):
             arrays |= {f"{i}.{k}": v for k, v in maker.make(kind, rng).items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".tmp.npz")
-        np.savez_compressed(part, **arrays)
-        part.rename(path)
+        with whole(path) as part:
+            np.savez_compressed(part, **arrays)
     data = np.load(path)
     people = []
     for i, kind in enumerate(kinds):

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from resume import whole
+
 from .body import PART, PARTS, Body, joint_positions, probes
 from .pose import rot_z
 from .stage import CLIMB, Actor, Cast, Prop, Take, breathe, fit
@@ -78,9 +80,8 @@ class Library:
             store = self.cache / f"cmu-{trial}.npz"
             if not store.exists():
                 turns, places = _world_turns(bones, parents, self.folder / "cmu" / subject / f"{trial}.amc")
-                part = store.with_suffix(".part.npz")
-                np.savez_compressed(part, places=places, **turns)
-                part.rename(store)
+                with whole(store) as part:
+                    np.savez_compressed(part, places=places, **turns)
             data = np.load(store)
             self.known[trial] = bones, {p: data[p] for p in PARTS}, data["places"]
         return self.known[trial]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from resume import whole
+
 from .body import Body, keypoints
 from .camera import place
 from .perform import perform
@@ -114,15 +116,14 @@ class _Store:
         boxes = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 8))
         self.boxes = [boxes]
         arrays["start"] = np.concatenate([[0], np.cumsum(arrays["length"])[:-1]]).astype("i8")
-        part = self.out.with_suffix(".tmp.npz")
-        np.savez_compressed(
-            part,
-            joints=self.joints[0],
-            labels=self.labels[0],
-            fps=RATE,
-            boxes=boxes[:, :7].astype("f4"),
-            box_motion=boxes[:, 7].astype("i4"),
-            labels_of=json.dumps(["normal", "fall", "fallen", "climb"]),
-            **arrays,
-        )
-        part.rename(self.out)
+        with whole(self.out) as part:
+            np.savez_compressed(
+                part,
+                joints=self.joints[0],
+                labels=self.labels[0],
+                fps=RATE,
+                boxes=boxes[:, :7].astype("f4"),
+                box_motion=boxes[:, 7].astype("i4"),
+                labels_of=json.dumps(["normal", "fall", "fallen", "climb"]),
+                **arrays,
+            )

@@ -15,6 +15,18 @@ def test_a_training_goes_on_only_from_its_own_start(tmp_path):
             resume.same_start(saved, wrong, state)
 
 
+def test_a_file_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "people.npz"
+    with pytest.raises(OSError, match="disk full"), resume.whole(path) as part:
+        part.write_bytes(b"half")
+        raise OSError("disk full")
+    assert not list(tmp_path.iterdir())
+    with resume.whole(path) as part:
+        part.write_bytes(b"all of it")
+        assert not path.exists()
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"all of it"] and path.exists()
+
+
 def test_a_folder_holds_what_one_encoder_said(tmp_path):
     folder = tmp_path / "encoded"
     resume.said_by(folder, "a" * 64)
