@@ -55,7 +55,7 @@ def strip(path, case, times):
     """Writes the tiles side by side, each with its time and the greater of both scores, as a small JPEG."""
     pictures = tiles(case, times)
     for t, picture in zip(times, pictures, strict=True):
-        caption = f"{t:.1f} s  {max(case.rows[tick(case, t)][1:]):.2f}"
+        caption = f"{t:.1f} s  {max(case.rows[tick(case, t)][1:3]):.2f}"
         for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(picture, caption, (4, HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
     cv2.imwrite(str(path), np.concatenate(pictures, 1)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 68])
