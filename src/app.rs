@@ -29,6 +29,7 @@ use crate::model;
 use crate::mqtt::{self, Command, Delivery, Facts, Telemetry};
 use crate::slot::{Bell, Slot};
 use crate::store::{Context, Store};
+use crate::zone::Zones;
 use board::Board;
 use outlet::AppOutlet;
 use std::collections::VecDeque;
@@ -151,7 +152,8 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     let outbox = store.outbox().ok_or_else(|| failed("the store has no outbox"))?;
     let (sender, commands) = mpsc::channel(COMMANDS);
     let goodbye = CancellationToken::new();
-    let board = Board::new(telemetry.clone(), config.camera.keys().cloned());
+    let watches = config.camera.iter().map(|(id, camera)| (id.clone(), Zones::new(camera).watches()));
+    let board = Board::new(telemetry.clone(), watches.inspect(|(id, classes)| metrics.set_watches(id, classes)));
     let (evidence, drawing) = {
         let telemetry = telemetry.clone();
         evidence::spawn(move |drawn| telemetry.set_evidence(&drawn.camera, drawn.event, drawn.gif)).map_err(failed)?

@@ -5,7 +5,7 @@
 //! buffers are made once; pushing and reading allocate nothing.
 
 use crate::classifier::{Scoring, Spec};
-use crate::frame::{Frame, Size};
+use crate::frame::{Frame, Size, View};
 use crate::tracker::Tracker;
 
 /// The last `capacity` rows of fixed length, zero where nothing was pushed yet.
@@ -94,6 +94,8 @@ pub struct Movements {
     pub ticks: usize,
     /// Everybody followed.
     pub people: Vec<Movement>,
+    /// Outlines of the places that the site marked, corners `[y, x]`, 0 to 1 of the fitted picture.
+    pub places: Vec<Vec<[f32; 2]>>,
     /// The newest picture, RGB, if it was asked for.
     pub picture: Option<Box<[u8]>>,
 }
@@ -175,6 +177,11 @@ impl Clip {
         self.last.as_ref()
     }
 
+    /// Which part of the newest fitted picture, which is of `size`, the camera fills.
+    pub fn view(&self, size: Size) -> View {
+        self.last().map_or(View::whole(size), |frame| frame.view)
+    }
+
     /// Forgets everything but the frame's buffer, which `recycle` takes.
     pub fn clear(&mut self, recycle: impl FnOnce(Frame)) {
         if let Some(frame) = self.last.take() {
@@ -243,8 +250,8 @@ impl Clip {
         self.scene_row.then_some(None).into_iter().chain(followed.map(|person| self.people.newest(person)))
     }
 
-    /// How everybody followed moved, with the newest picture if `picture` asks for it. None where nobody is followed, or the model
-    /// does not tell bodies.
+    /// How everybody followed moved, with the newest picture if `picture` asks for it, and without places, of which a clip knows nothing.
+    /// None where nobody is followed, or the model does not tell bodies.
     pub fn movements(&self, spec: &Spec, picture: bool) -> Option<Movements> {
         if !spec.has_bodies() {
             return None;
@@ -260,7 +267,8 @@ impl Clip {
         let people: Vec<Movement> = followed.map(take).collect();
         let picture = self.last().filter(|_| picture).map(|frame| frame.pixels.clone());
         let (size, rate_hz, ticks) = (spec.frame, spec.rate_hz, self.ticks);
-        (!people.is_empty()).then_some(Movements { size, rate_hz, ticks, people, picture })
+        let places = Vec::new();
+        (!people.is_empty()).then_some(Movements { size, rate_hz, ticks, people, places, picture })
     }
 
     fn row(&self, rows: &mut Scoring, person: Option<usize>) {

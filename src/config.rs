@@ -80,7 +80,7 @@ pub enum RtspTransport {
 pub enum EvidenceStyle {
     /// Nothing.
     None,
-    /// The last seconds' movements as stick figures.
+    /// The last seconds' movements as stick figures, between the outlines of marked places.
     #[default]
     Figures,
     /// The same, over the last picture: it leaves the device.
@@ -89,6 +89,30 @@ pub enum EvidenceStyle {
 
 /// The corners of a place in a camera's picture, in order around it: `[x, y]`, each 0 to 1, from the left and the top.
 pub type Outline = Vec<[f32; 2]>;
+
+/// Where in a camera's picture falls are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Falls {
+    /// Everywhere but where people rest.
+    #[default]
+    Anywhere,
+    /// Nowhere: small children fall all day.
+    Never,
+}
+
+/// Where in a camera's picture climbs are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Climbs {
+    /// Everywhere.
+    #[default]
+    Anywhere,
+    /// Where a place is marked for it, whatever the model says elsewhere.
+    Places,
+    /// Nowhere: no child lives here.
+    Never,
+}
 
 /// One camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,6 +132,10 @@ pub struct CameraConfig {
     pub fps: u32,
     /// Rectangles to black out before anything else sees the picture: `[left, top, right, bottom]`, 0 to 1.
     pub mask: Vec<[f32; 4]>,
+    /// Where falls are told of.
+    pub falls: Falls,
+    /// Where climbs are told of.
+    pub climbs: Climbs,
     /// Where people rest, by name: nobody has fallen there.
     pub rest: BTreeMap<String, Outline>,
     /// Where nobody belongs who has not climbed, by name.
@@ -136,6 +164,8 @@ impl Default for CameraConfig {
             height: 0,
             fps: 0,
             mask: Vec::new(),
+            falls: Falls::Anywhere,
+            climbs: Climbs::Anywhere,
             rest: BTreeMap::new(),
             climb: BTreeMap::new(),
             evidence: EvidenceStyle::Figures,

@@ -154,6 +154,10 @@ impl<O: Outlet> Detector<O> {
             tracing::info!(camera = incident.camera, incident = %id, class = class.as_str(), "an alarm goes on after the restart");
             self.engine.resume(camera, &incident, now);
             self.seen[camera].incidents.insert(class, id);
+            if !self.engine.watches(camera, class) {
+                // Whoever says that the camera watches no more for it is on it, as whoever disarms: nobody is called again, and it ends.
+                self.acknowledge(camera, &[class], Ledger { captured: now, scored: now, decided: now });
+            }
         }
         self.show();
     }
@@ -282,7 +286,7 @@ impl<O: Outlet> Detector<O> {
     }
 
     fn tell(&mut self, camera: usize, transition: Transition, ledger: Ledger) {
-        let Transition { event, class, score, first } = transition;
+        let Transition { event, class, score, place, first } = transition;
         let id = Uuid::now_v7();
         let incident = if event == EventType::Test {
             id
@@ -299,7 +303,8 @@ impl<O: Outlet> Detector<O> {
         };
         let input = &self.inputs[camera];
         self.metrics.event(&input.id, class, event);
-        self.outlet.event(Event { id, incident, camera: input.id.clone(), event, class, score, ledger });
+        let place = self.engine.place(camera, place).map(str::to_owned);
+        self.outlet.event(Event { id, incident, camera: input.id.clone(), event, class, score, place, ledger });
         // A test shows the installer how the camera sees them, and never the picture: whoever may ask for one is no reason to
         // look into a room.
         let shown = input.evidence != EvidenceStyle::None && (event.is_alert() || event == EventType::Test);

@@ -10,7 +10,7 @@ use crate::clip::{Clip, Continuity, Movements};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::event::{Class, Unfinished};
-use crate::frame::{Frame, Moment, View};
+use crate::frame::{Frame, Moment};
 use crate::posture::{self, Posture};
 use crate::zone::Zones;
 
@@ -99,13 +99,23 @@ impl Engine {
         &self.spec
     }
 
-    /// Marks places in a camera's picture. Refused if the model cannot keep to them.
+    /// Says where a camera tells of what. Refused if the model cannot keep to it.
     pub fn mark(&mut self, camera: usize, zones: Zones) -> Result<(), ClassifierError> {
         if let Some(why) = zones.unfit(&self.spec) {
             return Err(ClassifierError::Bundle(why));
         }
         self.watches[camera].zones = zones;
         Ok(())
+    }
+
+    /// True if a camera is there for dangers of this class.
+    pub fn watches(&self, camera: usize, class: Class) -> bool {
+        self.watches[camera].zones.watches().contains(&class)
+    }
+
+    /// The name of a camera's marked place, as a [`Transition`] gives its number.
+    pub fn place(&self, camera: usize, place: Option<usize>) -> Option<&str> {
+        self.watches[camera].zones.name(place?)
     }
 
     /// Pictures in one batch at most.
@@ -133,9 +143,13 @@ impl Engine {
         &self.encoding.people[..self.spec.people * self.spec.person_len]
     }
 
-    /// How everybody followed at a camera moved, with its newest picture if `picture` asks for it. None where nobody is followed.
+    /// How everybody followed at a camera moved, between its marked places, with its newest picture if `picture` asks for it. None where
+    /// nobody is followed.
     pub fn movements(&self, camera: usize, picture: bool) -> Option<Movements> {
-        self.watches[camera].clip.movements(&self.spec, picture)
+        let Watch { clip, zones, .. } = &self.watches[camera];
+        let movements = clip.movements(&self.spec, picture)?;
+        let places = zones.outlines(self.spec.frame, clip.view(self.spec.frame));
+        Some(Movements { places, ..movements })
     }
 
     /// Goes on with an alarm that an earlier run did not end.
@@ -278,18 +292,18 @@ impl Engine {
     /// What the step's picture `index`, of `camera`, and the rows from `first` on say.
     fn scores_of(&self, index: usize, camera: usize, first: usize) -> Scores {
         let (spec, Watch { clip, zones, .. }) = (&self.spec, &self.watches[camera]);
-        let view = clip.last().map_or(View::whole(spec.frame), |frame| frame.view);
+        let view = clip.view(spec.frame);
         let people = spec.people * spec.person_len;
         let seen = &self.encoding.people[index * people..(index + 1) * people];
         let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
         let upright = posture.map(|posture| posture == Posture::Upright);
-        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright };
+        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright, place: None };
         let logits = self.scoring.logits.chunks_exact(spec.classes.len()).skip(first);
         for (logits, person) in logits.zip(clip.newest()) {
-            let scores = self.shares(logits);
-            let (fall, climb) = person.map_or(scores, |(row, ago)| zones.judge(scores, row, ago, spec, view));
-            greatest.fall = greatest.fall.max(fall);
-            greatest.climb = greatest.climb.max(climb);
+            let judged = zones.judge(self.shares(logits), person, spec, view);
+            greatest.fall = greatest.fall.max(judged.fall);
+            greatest.climb = greatest.climb.max(judged.climb);
+            greatest.place = greatest.place.or(judged.place);
         }
         greatest
     }

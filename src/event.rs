@@ -18,6 +18,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Fall, Self::Climb];
+
     /// The class as it stands in topics, payloads and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,7 +31,7 @@ impl Class {
 
     /// The class that `text` names.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Fall, Self::Climb].into_iter().find(|class| class.as_str() == text)
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
     }
 }
 
@@ -107,6 +110,8 @@ pub struct Event {
     pub class: Class,
     /// The score that decided, 0 to 1.
     pub score: f32,
+    /// The marked place where somebody climbs, by the name that the site gave it.
+    pub place: Option<String>,
     /// Its times so far.
     pub ledger: Ledger,
 }

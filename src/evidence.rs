@@ -2,7 +2,8 @@
 //!
 //! * Drawn from the clip alone, beside the alert's road: [`spawn`]'s thread draws, and nobody ever waits for it. An alert
 //!   that comes while it is behind is shown without figures, and a line in the log says so.
-//! * Figures show neither faces nor the room. The picture behind them is the site's choice (`camera.<id>.evidence`), with its masks.
+//! * Figures show neither faces nor the room, but for the outlines of what the site marked in it (a bed, a window sill). The picture behind
+//!   them is the site's choice (`camera.<id>.evidence`), with its masks.
 //! * A GIF, for every phone and browser shows one: first all poses at once, oldest faintest, which tells it where
 //!   nothing moves (a notification); then the movement at its own pace.
 //!
@@ -86,7 +87,12 @@ pub fn spawn(show: impl Fn(Evidence) + Send + 'static) -> std::io::Result<(Reque
 
 /// The movements as an animated GIF that repeats for ever, twice as wide and high as the fitted picture.
 pub fn gif(movements: &Movements) -> Result<Vec<u8>, EncodingError> {
-    let empty = Canvas::new(movements.size, movements.picture.as_deref());
+    let mut empty = Canvas::new(movements.size, movements.picture.as_deref());
+    let (width, height) = empty.extent();
+    for place in &movements.places {
+        let corners: Vec<[f32; 2]> = place.iter().map(|[y, x]| [x * width, y * height]).collect();
+        empty.outline(&corners);
+    }
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, empty.width(), empty.height(), &canvas::palette())?;
     encoder.set_repeat(Repeat::Infinite)?;

@@ -65,6 +65,12 @@ struct EventLabel {
     r#type: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchLabel {
+    camera: String,
+    class: &'static str,
+}
+
 /// One camera's handles.
 #[derive(Debug, Clone)]
 pub struct CameraMetrics {
@@ -105,6 +111,7 @@ pub struct Metrics {
     blind: Family<CameraLabel, Gauge>,
     slow: Family<CameraLabel, Gauge>,
     armed: Family<CameraLabel, Gauge>,
+    watches: Family<WatchLabel, Gauge>,
     frame_age: Family<CameraLabel, Histogram, fn() -> Histogram>,
     events: Family<EventLabel, Counter>,
     /// One batch through encoder and head.
@@ -155,6 +162,8 @@ impl Metrics {
         registry.register("camera_slow", "1 while pictures come too seldom to be judged", slow.clone());
         let armed = Family::<CameraLabel, Gauge>::default();
         registry.register("camera_armed", "0 while a camera is disarmed and decides nothing", armed.clone());
+        let watches = Family::<WatchLabel, Gauge>::default();
+        registry.register("camera_watches", "1 if a camera is there for dangers of this class", watches.clone());
         let frame_age = Family::<CameraLabel, Histogram, fn() -> Histogram>::new_with_constructor(latency);
         let seconds = Unit::Seconds;
         registry.register_with_unit("frame_age", "From capture to score", seconds.clone(), frame_age.clone());
@@ -195,6 +204,7 @@ impl Metrics {
             blind,
             slow,
             armed,
+            watches,
             frame_age,
             events,
             inference,
@@ -223,6 +233,14 @@ impl Metrics {
             slow: self.slow.get_or_create_owned(&label),
             armed: self.armed.get_or_create_owned(&label),
             frame_age: self.frame_age.get_or_create_owned(&label),
+        }
+    }
+
+    /// Says once what a camera watches for.
+    pub fn set_watches(&self, camera: &str, classes: &[Class]) {
+        for class in Class::ALL {
+            let label = WatchLabel { camera: camera.to_owned(), class: class.as_str() };
+            self.watches.get_or_create_owned(&label).set(classes.contains(&class).into());
         }
     }
 

@@ -6,6 +6,7 @@
 use crate::classifier::bundle::Bundle;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
+use crate::config::{Climbs, Falls};
 use crate::event::policy::{ClassModel, PolicyModel};
 use crate::mqtt;
 use crate::zone::{self, Zones};
@@ -32,7 +33,7 @@ pub fn look(loaded: &Loaded) -> Outlook {
         Ok(warnings) => outlook.warnings = warnings,
         Err(error) => outlook.problem = Some(error.to_string()),
     }
-    outlook.warnings.extend(wide(loaded).iter().map(ToString::to_string));
+    outlook.warnings.extend(wide(loaded).iter().chain(&idle(loaded)).map(ToString::to_string));
     match Bundle::read(&config.model.path) {
         Ok(bundle) => {
             let unfit = config.camera.values().find_map(|camera| Zones::new(camera).unfit(&bundle.spec));
@@ -58,6 +59,23 @@ fn wide(loaded: &Loaded) -> Vec<Problem> {
         mend: "draw around the bed's or sofa's top alone".into(),
     };
     places.filter(|(_, area)| *area > WIDE).map(odd).collect()
+}
+
+/// Places that are marked and mean nothing, since the camera tells of nothing there.
+fn idle(loaded: &Loaded) -> Vec<Problem> {
+    let cameras = loaded.config.camera.iter().flat_map(|(id, camera)| {
+        let falls = (camera.falls == Falls::Never && !camera.rest.is_empty()).then_some(("falls", "rest"));
+        let climbs = (camera.climbs == Climbs::Never && !camera.climb.is_empty()).then_some(("climbs", "climb"));
+        falls.into_iter().chain(climbs).map(move |(key, places)| (format!("camera.{id}.{key}"), places))
+    });
+    let odd = |(key, places): (String, &str)| Problem {
+        origin: loaded.origin(&key),
+        key,
+        value: Some("\"never\"".into()),
+        what: format!("the places that `{places}` marks mean nothing"),
+        mend: format!("remove `{places}`, or this key"),
+    };
+    cameras.map(odd).collect()
 }
 
 /// The site's thresholds against the model's own numbers. One at or under `exit` works, since `exit` goes down with it,
@@ -112,6 +130,19 @@ mod tests {
         let named: Vec<_> = warnings.iter().filter(|warning| warning.contains("camera.a.rest")).collect();
         assert_eq!(named.len(), 1, "{warnings:?}");
         assert!(named[0].starts_with("falld.toml:3: camera.a.rest.bed: no fall is seen in 70 %"), "{named:?}");
+    }
+
+    #[test]
+    fn places_where_nothing_is_told_of_are_named() {
+        let places = "rest.bed = [[0, 0], [0.5, 0], [0.5, 0.5]]\nclimb.sill = [[0, 0], [0.5, 0], [0.5, 0.5]]";
+        let warned = |more: &str| {
+            let warnings = look(&loaded(&format!("[camera.a]\nsource = \"x\"\n{places}\n{more}"))).warnings;
+            warnings.into_iter().filter(|warning| warning.contains("mean nothing")).collect::<Vec<_>>()
+        };
+        assert_eq!(warned("climbs = \"places\""), [""; 0]);
+        let (falls, climbs) = (warned("falls = \"never\""), warned("climbs = \"never\""));
+        assert!(falls.len() == 1 && falls[0].starts_with("falld.toml:5: camera.a.falls = \"never\""), "{falls:?}");
+        assert!(climbs.len() == 1 && climbs[0].contains("the places that `climb` marks"), "{climbs:?}");
     }
 
     #[test]

@@ -1,33 +1,74 @@
-//! Places that the installer marks in a camera's picture, and what it means that somebody is there. Pure geometry.
+//! Where in a camera's picture falls and climbs are told of: the places that the installer marks, and what it means that somebody is
+//! there. Pure geometry.
 //!
 //! * Where people **rest** (a bed, a sofa) nobody is on the floor: who has their trunk there has not fallen.
 //! * Where people **climb** if they are there at all (a window sill, the far side of a rail) nobody's knee belongs: who has one
 //!   there is up on something, however they got there.
 //!
+//! A camera may also be told to speak of no falls, of no climbs, or of climbs at such places alone.
+//!
 //! Points are parts of the camera's own picture, 0 to 1 from its left and top, so they hold whatever the size of its
-//! pictures. A person's scores of one tick change, nothing else: the policy stays as it is.
+//! pictures. What one person scores at one tick is judged; how many such ticks are an alarm is the policy's.
 
 use crate::body;
 use crate::classifier::Spec;
-use crate::config::{CameraConfig, Outline};
+use crate::config::{CameraConfig, Climbs, Falls, Outline};
+use crate::event::Class;
 use crate::frame::{Size, View};
 use std::collections::BTreeMap;
 
 /// Somebody who is not seen rests on for so long where they were seen last, in seconds.
 const RESTS_ON_S: f64 = 1.0;
 
-/// The marked places of one camera.
+/// Where one camera tells of what.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Zones {
+    falls: Falls,
+    climbs: Climbs,
     rest: Vec<Outline>,
     climb: Vec<Outline>,
+    /// The names of `climb`.
+    names: Vec<String>,
+}
+
+/// What the scores of one row come to at a camera.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// p(fall) + p(fallen), where falls are told of.
+    pub fall: f32,
+    /// p(climb), where climbs are told of.
+    pub climb: f32,
+    /// The number of the marked place where only climbers are and this person is.
+    pub place: Option<usize>,
 }
 
 impl Zones {
-    /// The places that a camera's configuration marks.
+    /// What a camera's configuration says.
     pub fn new(config: &CameraConfig) -> Self {
         let outlines = |named: &BTreeMap<String, Outline>| named.values().cloned().collect();
-        Self { rest: outlines(&config.rest), climb: outlines(&config.climb) }
+        let (falls, climbs) = (config.falls, config.climbs);
+        let names = config.climb.keys().cloned().collect();
+        Self { falls, climbs, rest: outlines(&config.rest), climb: outlines(&config.climb), names }
+    }
+
+    /// The name of a marked place where only climbers are.
+    pub fn name(&self, place: usize) -> Option<&str> {
+        self.names.get(place).map(String::as_str)
+    }
+
+    /// The marked places as corners `[y, x]`, 0 to 1 of a fitted picture of `size` of which the camera fills `view`.
+    pub fn outlines(&self, size: Size, view: View) -> Vec<Vec<[f32; 2]>> {
+        let fitted = |outline: &Outline| outline.iter().map(|corner| whole(*corner, size, view)).collect();
+        self.rest.iter().chain(&self.climb).map(fitted).collect()
+    }
+
+    /// The dangers that are told of at all.
+    pub fn watches(&self) -> Vec<Class> {
+        let told = |class: &Class| match class {
+            Class::Fall => self.falls != Falls::Never,
+            Class::Climb => self.climbs != Climbs::Never,
+        };
+        Class::ALL.into_iter().filter(told).collect()
     }
 
     /// Why a model cannot keep to what is marked, with the mend; nothing if it can.
@@ -44,13 +85,26 @@ impl Zones {
         Some(format!("{} {} {why}: remove them from the configuration, or use another model", spec.name, spec.version))
     }
 
-    /// What the fall and the climb score of a person become whose `row`, f32 `[F]`, is so many ticks old.
-    pub fn judge(&self, (fall, climb): (f32, f32), row: &[f32], ago: usize, spec: &Spec, view: View) -> (f32, f32) {
-        // Who is lost in bed for longer may have rolled out of it.
-        let rests = ago as f64 <= RESTS_ON_S * spec.rate_hz && self.rests(row, spec, view);
+    /// What the fall and the climb score of one row become: of a `person` whose numbers, f32 `[F]`, are so many ticks old, or without one
+    /// of the scene.
+    pub fn judge(&self, (fall, climb): (f32, f32), person: Option<(&[f32], usize)>, spec: &Spec, view: View) -> Judged {
+        let rests = |(row, ago): (&[f32], usize)| {
+            // Who is lost in bed for longer may have rolled out of it.
+            ago as f64 <= RESTS_ON_S * spec.rate_hz && self.rests(row, spec, view)
+        };
+        let fall = match self.falls {
+            Falls::Anywhere if !person.is_some_and(rests) => fall,
+            Falls::Anywhere | Falls::Never => 0.0,
+        };
         // One glimpse of a knee is no climb: it must be seen there at each tick that counts.
-        let climbs = ago == 0 && self.climbs(row, spec, view);
-        (if rests { 0.0 } else { fall }, if climbs { 1.0 } else { climb })
+        let seen = person.filter(|(_, ago)| *ago == 0 && self.climbs != Climbs::Never);
+        let place = seen.and_then(|(row, _)| self.climbs_at(row, spec, view));
+        let climb = match self.climbs {
+            _ if place.is_some() => 1.0,
+            Climbs::Anywhere => climb,
+            Climbs::Places | Climbs::Never => 0.0,
+        };
+        Judged { fall, climb, place }
     }
 
     /// True if the person of `row`, f32 `[F]`, seen in a fitted picture of which the camera fills `view`, rests: the middle of the
@@ -59,12 +113,15 @@ impl Zones {
         if self.rest.is_empty() {
             return false;
         }
-        holds(&self.rest, part(body::centre(row), spec.frame, view))
+        holding(&self.rest, part(body::centre(row), spec.frame, view)).is_some()
     }
 
-    /// True if a knee of the person of `row` is where it does not belong; as in [`rests`](Self::rests).
-    pub fn climbs(&self, row: &[f32], spec: &Spec, view: View) -> bool {
-        !self.climb.is_empty() && body::knees(row).any(|knee| holds(&self.climb, part(knee, spec.frame, view)))
+    /// The number of the marked place where a knee of the person of `row` is and does not belong; as in [`rests`](Self::rests).
+    pub fn climbs_at(&self, row: &[f32], spec: &Spec, view: View) -> Option<usize> {
+        if self.climb.is_empty() {
+            return None;
+        }
+        body::knees(row).find_map(|knee| holding(&self.climb, part(knee, spec.frame, view)))
     }
 }
 
@@ -74,8 +131,14 @@ fn part([y, x]: [f32; 2], size: Size, view: View) -> [f32; 2] {
     [part(x, size.width, view.left, view.width), part(y, size.height, view.top, view.height)]
 }
 
-fn holds(outlines: &[Outline], point: [f32; 2]) -> bool {
-    outlines.iter().any(|outline| inside(outline, point))
+/// The way back: where a point of the camera's own picture, x and y, lies in the fitted one, `[y, x]`.
+fn whole([x, y]: [f32; 2], size: Size, view: View) -> [f32; 2] {
+    let whole = |at: f32, all: usize, first: usize, filled: usize| (at * filled as f32 + first as f32) / all as f32;
+    [whole(y, size.height, view.top, view.height), whole(x, size.width, view.left, view.width)]
+}
+
+fn holding(outlines: &[Outline], point: [f32; 2]) -> Option<usize> {
+    outlines.iter().position(|outline| inside(outline, point))
 }
 
 /// True if a ray from `point` to the right crosses the outline an odd number of times (the even–odd rule).
@@ -131,7 +194,7 @@ mod tests {
     }
 
     fn zones(rest: &[Outline], climb: &[Outline]) -> Zones {
-        Zones { rest: rest.to_vec(), climb: climb.to_vec() }
+        Zones { rest: rest.to_vec(), climb: climb.to_vec(), ..Zones::default() }
     }
 
     /// Somebody whose joints are at these places of the fitted picture, y before x, and whose box is all of it.
@@ -179,8 +242,30 @@ mod tests {
         let all = [vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]];
         let (zones, spec) = (zones(&all, &all), spec());
         let row = person(&[(5, [0.5, 0.5]), (11, [0.6, 0.5]), (13, [0.7, 0.5])]);
-        let judge = |ago: usize| zones.judge((0.9, 0.1), &row, ago, &spec, View::whole(spec.frame));
-        assert_eq!([0, 1, 15, 16].map(judge), [(0.0, 1.0), (0.0, 0.1), (0.0, 0.1), (0.9, 0.1)]);
+        let judge = |person| zones.judge((0.9, 0.1), person, &spec, View::whole(spec.frame));
+        let judged = [0, 1, 15, 16].map(|ago| judge(Some((&row[..], ago))));
+        assert_eq!(judged.map(|judged| (judged.fall, judged.climb)), [(0.0, 1.0), (0.0, 0.1), (0.0, 0.1), (0.9, 0.1)]);
+        assert_eq!(judged.map(|judged| judged.place), [Some(0), None, None, None]);
+        assert_eq!(judge(None), Judged { fall: 0.9, climb: 0.1, place: None }, "the scene is nowhere");
+    }
+
+    #[test]
+    fn a_camera_tells_of_what_it_is_there_for() {
+        let sill = vec![[0.0, 0.0], [1.0, 0.0], [1.0, 0.5], [0.0, 0.5]];
+        let (on_it, below) = (person(&[(13, [0.4, 0.5])]), person(&[(13, [0.6, 0.5])]));
+        let told = |falls: Falls, climbs: Climbs| {
+            let zones = Zones { falls, climbs, ..zones(&[], std::slice::from_ref(&sill)) };
+            let judge = |person| zones.judge((0.9, 0.6), person, &spec(), View::whole(spec().frame));
+            [Some((&on_it[..], 0)), Some((&below[..], 0)), None].map(|person| (judge(person).fall, judge(person).climb))
+        };
+        assert_eq!(told(Falls::Anywhere, Climbs::Anywhere), [(0.9, 1.0), (0.9, 0.6), (0.9, 0.6)]);
+        assert_eq!(told(Falls::Anywhere, Climbs::Places), [(0.9, 1.0), (0.9, 0.0), (0.9, 0.0)]);
+        assert_eq!(told(Falls::Anywhere, Climbs::Never), [(0.9, 0.0); 3]);
+        assert_eq!(told(Falls::Never, Climbs::Anywhere), [(0.0, 1.0), (0.0, 0.6), (0.0, 0.6)]);
+        let watches = |falls, climbs| Zones { falls, climbs, ..Zones::default() }.watches();
+        assert_eq!(watches(Falls::Anywhere, Climbs::Places), Class::ALL);
+        assert_eq!(watches(Falls::Anywhere, Climbs::Never), [Class::Fall]);
+        assert_eq!(watches(Falls::Never, Climbs::Anywhere), [Class::Climb]);
     }
 
     #[test]
@@ -197,7 +282,7 @@ mod tests {
         let view = View::whole(spec.frame);
         assert!(zones.rests(&lies(0.6), &spec, view));
         assert!(!zones.rests(&lies(0.9), &spec, view));
-        assert!(!zones.climbs(&lies(0.6), &spec, view), "a bed is no window sill");
+        assert_eq!(zones.climbs_at(&lies(0.6), &spec, view), None, "a bed is no window sill");
         assert!(!Zones::default().rests(&lies(0.6), &spec, view));
     }
 
@@ -212,13 +297,15 @@ mod tests {
     #[test]
     fn one_knee_on_the_sill_climbs_and_leaning_over_it_does_not() {
         let sill = vec![[0.6, 0.1], [0.9, 0.1], [0.9, 0.5], [0.6, 0.5]];
-        let (zones, spec) = (zones(&[], &[sill]), spec());
-        let view = View::whole(spec.frame);
-        assert!(zones.climbs(&person(&[(13, [0.48, 0.7]), (14, [0.8, 0.7])]), &spec, view));
-        assert!(!zones.climbs(&person(&[(9, [0.4, 0.7]), (11, [0.45, 0.7]), (13, [0.7, 0.7])]), &spec, view));
+        let shelf = vec![[0.1, 0.1], [0.3, 0.1], [0.3, 0.5], [0.1, 0.5]];
+        let (zones, spec) = (zones(&[], &[shelf, sill]), spec());
+        let at = |row: &[f32]| zones.climbs_at(row, &spec, View::whole(spec.frame));
+        assert_eq!(at(&person(&[(13, [0.48, 0.7]), (14, [0.8, 0.7])])), Some(1));
+        assert_eq!(at(&person(&[(13, [0.48, 0.2])])), Some(0));
+        assert_eq!(at(&person(&[(9, [0.4, 0.7]), (11, [0.45, 0.7]), (13, [0.7, 0.7])])), None);
         let mut unseen = person(&[(13, [0.4, 0.7])]);
         unseen[3 * 13 + 2] = 0.05;
-        assert!(!zones.climbs(&unseen, &spec, view), "nobody guesses where a hidden knee is");
+        assert_eq!(at(&unseen), None, "nobody guesses where a hidden knee is");
     }
 
     #[test]
@@ -227,6 +314,8 @@ mod tests {
         let wide = View { left: 0, top: 24, width: 256, height: 144 };
         assert_eq!(part([24.0 / 192.0, 0.0], spec().frame, wide), [0.0, 0.0]);
         assert_eq!(part([168.0 / 192.0, 1.0], spec().frame, wide), [1.0, 1.0]);
+        assert_eq!(whole([0.0, 0.0], spec().frame, wide), [24.0 / 192.0, 0.0]);
+        assert_eq!(whole([1.0, 1.0], spec().frame, wide), [168.0 / 192.0, 1.0]);
         let floor = vec![[0.0, 0.8], [1.0, 0.8], [1.0, 1.0], [0.0, 1.0]];
         let (zones, spec) = (zones(&[floor], &[]), spec());
         let lies = person(&[(5, [0.78, 0.3]), (11, [0.78, 0.5])]);

@@ -68,7 +68,8 @@ async fn everything_published_fits_its_schema() {
     context.model.name = "tiny".into();
     for (event, score) in EventType::ALL.into_iter().zip([0.0, 1.0, 0.5, f32::NAN, 7.0, -1.0, 0.9]) {
         let id = Uuid::now_v7();
-        let event = Event { id, incident: id, camera: "bed".into(), event, class: Class::Climb, score, ledger };
+        let place = (event == EventType::Climb).then(|| "Fenster".to_owned());
+        let event = Event { id, incident: id, camera: "bed".into(), event, class: Class::Climb, score, place, ledger };
         falld.recorder.append(&event, &context);
     }
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();

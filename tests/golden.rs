@@ -62,7 +62,7 @@ fn marked_places_mean_what_they_mean_to_the_recipe() {
         spec.frame = Size { width: number(&case["width"]), height: number(&case["height"]) };
         let [left, top, width, height] = [0, 1, 2, 3].map(|side| number(&case["view"][side]));
         let (row, view) = (numbers(&case["row"]), View { left, top, width, height });
-        let said = [zones.rests(&row, &spec, view), zones.climbs(&row, &spec, view)];
+        let said = [zones.rests(&row, &spec, view), zones.climbs_at(&row, &spec, view).is_some()];
         assert_eq!(said, [case["rests"].as_bool().unwrap(), case["climbs"].as_bool().unwrap()], "case {index}");
         counted = [0, 1].map(|which| counted[which] + usize::from(said[which]));
     }
@@ -132,14 +132,18 @@ fn alarms_are_raised_at_the_scores_at_which_the_recipe_raises_them() {
         let rate = case["rate_hz"].as_f64().unwrap();
         let mut policy = Policy::new(&PolicyModel { fall: rule, climb: rule }, rate, &PolicyConfig::default());
         let (mut tick, mut first) = (0, None);
+        let climbs = case["class"] == "climb";
+        let expected = if climbs { EventType::Climb } else { EventType::Fall };
         let scores = case["scores"].as_array().unwrap().iter().zip(case["bridged"].as_array().unwrap());
         for (at, (score, bridged)) in scores.enumerate() {
             let bridged = bridged.as_u64().unwrap();
             tick += 1 + bridged;
-            let scores = Scores { fall: score.as_f64().unwrap() as f32, climb: 0.0, upright: None };
+            let (score, there) = (score.as_f64().unwrap() as f32, case["there"].as_array().unwrap());
+            let place = there.contains(&at.into()).then_some(0);
+            let scores = Scores { fall: if climbs { 0.0 } else { score }, climb: score, upright: None, place };
             let now = Duration::from_secs_f64(tick as f64 / rate);
             let told = policy.observe(now, bridged as u32, scores);
-            if first.is_none() && told.is_some_and(|told| told.event == EventType::Fall) {
+            if first.is_none() && told.is_some_and(|told| told.event == expected) {
                 first = Some(at as u64);
             }
         }

@@ -57,16 +57,18 @@ def followings(rng):
 
 
 def policies(rng):
-    """The first alert alone: when an alarm ends, only the daemon knows."""
+    """The first alert alone: when an alarm ends, only the daemon knows. The last forty are climbs, with somebody where only climbers are
+    now and then."""
     out = []
-    for case in range(40):
+    for case in range(80):
         rule = {"enter": 0.6, "exit": 0.3, **dict(zip("kn", ((5, 7), (6, 8), (8, 10), (20, 24))[case % 4], strict=True))}
         score = np.round(np.clip(np.repeat(rng.uniform(0, 0.9, 12), 5) + rng.normal(0, 0.1, 60), 0, 1), 3)
-        bridged = rng.choice(config.HOLD_TICKS + 1, 60, p=((1, 0, 0, 0), (0.5, 0.5, 0, 0), (0, 1, 0, 0), (0.2, 0.3, 0.3, 0.2))[case // 10])
+        bridged = rng.choice(config.HOLD_TICKS + 1, 60, p=((1, 0, 0, 0), (0.5, 0.5, 0, 0), (0, 1, 0, 0), (0.2, 0.3, 0.3, 0.2))[case // 10 if case < 40 else case // 5 % 4])
+        there = np.repeat(rng.uniform(size=6) < 0.4, 10) & (rng.uniform(size=60) < 0.85) if case >= 40 else np.zeros(60, bool)
         policy, times = Policy(**rule), np.cumsum(1 + bridged) / config.RATE
-        alerts = [i for i in range(len(score)) if policy.step(times[i], score[i], int(bridged[i]))]
+        alerts = [i for i in range(len(score)) if policy.step(times[i], score[i], int(bridged[i]), float(there[i]))]
         out.append({"policy": rule, "rate_hz": config.RATE, "scores": score.tolist(), "bridged": bridged.tolist(),
-                    "first_alert": alerts[0] if alerts else None})
+                    "class": "fall" if case < 40 else "climb", "there": np.flatnonzero(there).tolist(), "first_alert": alerts[0] if alerts else None})
     return out
 
 

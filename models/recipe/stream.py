@@ -18,6 +18,7 @@ EARLY = 0.25   # of a period: a frame may come this much before its tick is due
 LOCK = 0.02    # a source whose mean interval is this near to the period drives the grid
 PULL = 0.1     # how much of a frame's distance from its tick a driving source takes off at once
 MEAN = 1 / 16  # weight of the newest interval in the mean
+THERE = 10, 12  # so many of so many ticks with somebody where only climbers are raise a climb by themselves
 
 
 class Cadence:
@@ -131,7 +132,7 @@ class Rings:
             ring = self.people.get(ids[row])
             seen = list(reversed(ring.seen)) if ring else []
             if 1 not in seen:
-                return fall, climb
+                return fall, climb * zones.elsewhere, 0.0
             ago = seen.index(1)
             return zones.judge(ring.rows[-1 - ago], ago, fall, climb)
 
@@ -148,7 +149,7 @@ def shares(logits, temperature):
 
 def scores(logits, temperature, judge=None):
     """Logits (R,K) -> (fall score, climb score) of the camera: the greatest over the rows, of which `judge(row, fall, climb)` says
-    what each becomes where places are marked."""
+    what each becomes where places are marked, and whether somebody is where only climbers are."""
     each = shares(logits, temperature)
     if judge:
         each = np.array([judge(row, *pair) for row, pair in enumerate(each)])
@@ -157,8 +158,9 @@ def scores(logits, temperature, judge=None):
 
 @dataclass
 class Policy:
-    """k of the last n ticks at or above `enter` raise; it rearms when k of n are below `exit` and `cooldown` passed. A tick
-    that was bridged counts as the lesser of the scores on both sides for `enter`, as the greater for `exit`."""
+    """k of the last n ticks at or above `enter` raise, or THERE of them with somebody where only climbers are; it rearms when k of n are
+    below `exit` and `cooldown` passed. A tick that was bridged counts as the lesser of the scores on both sides for `enter`, as the
+    greater for `exit`."""
 
     enter: float
     exit: float
@@ -167,19 +169,21 @@ class Policy:
     cooldown: float = 30.0  # falld's default
 
     def __post_init__(self):
-        self.window, self.last, self.up = deque(maxlen=self.n), None, False
+        self.window, self.there, self.last, self.up = deque(maxlen=self.n), deque(maxlen=THERE[1]), None, False
 
-    def step(self, t, score, bridged=0):
-        """True if this score, so many bridged ticks after the last one, raises an alert."""
+    def step(self, t, score, bridged=0, there=0.0):
+        """True if this score, so many bridged ticks after the last one, raises an alert; `there` is 1 with somebody where only climbers are."""
         before = self.window[-1] if self.window else None
         for _ in range(bridged if before else 0):
             self.window.append((min(before[0], score), max(before[1], score)))
+            self.there.append(min(self.there[-1], there))
         self.window.append((score, score))
-        high = sum(least >= self.enter for least, _ in self.window)
+        self.there.append(there)
+        enough = sum(least >= self.enter for least, _ in self.window) >= self.k or sum(self.there) >= THERE[0]
         if self.up:
             self.up = sum(most < self.exit for _, most in self.window) < self.k
             return False
-        if high < self.k or (self.last is not None and t - self.last < self.cooldown):
+        if not enough or (self.last is not None and t - self.last < self.cooldown):
             return False
         self.up, self.last = True, t
         return True
@@ -221,13 +225,14 @@ def encode_clip(encode, frames, rate=config.RATE):
 
 
 def replay(manifest, logits, encoded, zones=None):
-    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it); with the places of `zones` marked."""
+    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it); with the places of `zones` marked
+    also whether somebody is where only climbers are."""
     rings, out = Rings(manifest), []
     for t, gap, people, scene in zip(*encoded, strict=True):
         rings.tick(people, scene, int(gap))
         asked = rings.inputs()
-        fall, climb = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
-        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0))
+        fall, climb, *there = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
+        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0, *there))
     return out
 
 
@@ -235,9 +240,9 @@ def alerts(manifest, rows):
     """Rows of `replay` -> [(t, "fall" | "climb")] by the manifest's policy."""
     found = []
     policies = {name: Policy(**manifest["policy"][name]) for name in ("fall", "climb")}
-    for t, fall, climb, bridged in rows:
-        for name, score in (("fall", fall), ("climb", climb)):
-            if policies[name].step(t, score, bridged):
+    for t, fall, climb, bridged, *there in rows:
+        for name, said in (("fall", (fall, bridged)), ("climb", (climb, bridged, *there))):
+            if policies[name].step(t, *said):
                 found.append((t, name))
     return found
 

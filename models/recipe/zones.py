@@ -50,6 +50,7 @@ class Zones:
     width: int
     rest: list = field(default_factory=list)
     climb: list = field(default_factory=list)
+    elsewhere: bool = True  # climbs are told of where no place is marked too (falld's `climbs`)
 
     def part(self, point):
         """y, x in the fitted picture, 0 to 1 -> x, y in the camera's own."""
@@ -68,6 +69,6 @@ class Zones:
         return bool(self.climb) and any(self.holds(self.climb, knee) for knee in joints(row, KNEES))
 
     def judge(self, row, ago, fall, climb):
-        """What a person's scores become who was seen so many ticks ago as `row` says: (fall, climb)."""
+        """What a person's scores become who was seen so many ticks ago as `row` says: (fall, climb, 1 if they are where only climbers are)."""
         rests, climbs = ago <= RESTS_ON * config.RATE and self.rests(row), ago == 0 and self.climbs(row)
-        return 0.0 if rests else fall, 1.0 if climbs else climb
+        return 0.0 if rests else fall, 1.0 if climbs else climb * self.elsewhere, float(climbs)

@@ -1,6 +1,7 @@
 //! What is known of every camera, joined from its capture and its detector, for MQTT, systemd and `/healthz`.
 
 use crate::detector::Shown;
+use crate::event::Class;
 use crate::event::policy::State;
 use crate::health::CameraHealth;
 use crate::journal::CAMERA_HEALTH;
@@ -49,9 +50,10 @@ impl Camera {
 }
 
 impl Board {
-    /// Cameras of which nothing is known yet.
-    pub(super) fn new(telemetry: Telemetry, cameras: impl Iterator<Item = String>) -> Self {
-        let cameras = cameras.map(|id| (id, Camera::default())).collect::<BTreeMap<_, _>>();
+    /// Cameras of which nothing is known yet but what each watches for.
+    pub(super) fn new(telemetry: Telemetry, cameras: impl Iterator<Item = (String, Vec<Class>)>) -> Self {
+        let blank = |watches| Camera { state: CameraState { watches, ..CameraState::default() }, ..Camera::default() };
+        let cameras = cameras.map(|(id, watches)| (id, blank(watches))).collect::<BTreeMap<_, _>>();
         for (id, camera) in &cameras {
             telemetry.set_state(id, camera.state.clone());
         }
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_camera_whose_pictures_are_too_few_is_not_called_well() {
-        let board = Board::new(Telemetry::new("house", Clock::start()), ["bed".to_owned()].into_iter());
+        let cameras = [("bed".to_owned(), Class::ALL.to_vec())].into_iter();
+        let board = Board::new(Telemetry::new("house", Clock::start()), cameras);
         board.set_health("bed", CameraHealth::Ok, "");
         assert_eq!(board.health(), Ok("1 of 1 cameras ok".into()));
         board.shown("bed", shown(true));

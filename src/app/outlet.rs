@@ -35,13 +35,14 @@ impl Outlet for AppOutlet {
         let stored = self.recorder.append(&event, &self.context);
         let latency = stored.at.saturating_sub(event.ledger.captured);
         let (kind, class) = (event.event.as_str(), event.class.as_str());
+        let place = event.place.as_deref();
         let (camera, event_id, durable) = (&*event.camera, event.id, stored.durable);
         let score = format!("{:.3}", event.score);
         let latency_ms = format!("{:.1}", latency.as_secs_f64() * 1e3);
         match event.event {
             EventType::Fall | EventType::LongLie | EventType::Climb => tracing::warn!(
                 MESSAGE_ID = journal::ALERT_RAISED,
-                camera, %event_id, class, %score, %latency_ms, durable, r#type = kind, "alert raised: {kind}"
+                camera, %event_id, class, place, %score, %latency_ms, durable, r#type = kind, "alert raised: {kind}"
             ),
             EventType::Recovered => tracing::info!(
                 MESSAGE_ID = journal::RECOVERED,

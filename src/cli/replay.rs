@@ -29,6 +29,8 @@ struct Line<'a> {
     class: &'static str,
     score: f64,
     event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
 }
 
 /// What a whole replay gave.
@@ -154,6 +156,7 @@ fn run(config: &Config, camera: &CameraConfig, arguments: &ReplayArgs) -> Result
                 class: decision.transition.class.as_str(),
                 score: round(f64::from(decision.transition.score), 4),
                 event: decision.transition.event.as_str(),
+                place: engine.place(0, decision.transition.place),
             };
             serde_json::to_writer(&mut out, &line).map_err(|error| output(error.into()))?;
             out.write_all(b"\n").map_err(output)?;

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 /// Orders obeyed in one turn, so that a flood of them does not keep pictures waiting.
 pub(super) const ORDERS_A_TURN: usize = 16;
-const BOTH: [Class; 2] = [Class::Fall, Class::Climb];
 /// One test of a camera in so long: each costs a commit, and a fall must not wait behind a hundred of them.
 pub(super) const TEST_EVERY: Duration = Duration::from_secs(2);
 
@@ -49,7 +48,7 @@ impl<O: Outlet> Detector<O> {
                     // None of the camera's, if it is over.
                     Some(incident) => self.seen[camera].incidents.get(class) == Some(&incident),
                 };
-                let classes = BOTH.into_iter().filter(meant).collect::<Vec<_>>();
+                let classes = Class::ALL.into_iter().filter(meant).collect::<Vec<_>>();
                 self.acknowledge(camera, &classes, at);
             }
             Order::Test(id) => {
@@ -62,7 +61,8 @@ impl<O: Outlet> Detector<O> {
                         );
                     }
                     *tested = Some(now);
-                    let transition = Transition { event: EventType::Test, class: Class::Fall, score: 0.0, first: true };
+                    let (event, class) = (EventType::Test, Class::Fall);
+                    let transition = Transition { event, class, score: 0.0, place: None, first: true };
                     self.tell(camera, transition, at);
                 }
             }
@@ -71,7 +71,7 @@ impl<O: Outlet> Detector<O> {
                     if !armed {
                         // Whoever disarms is on it. Said, so that a restart does not bring back what nobody hears the
                         // end of.
-                        self.acknowledge(camera, &BOTH, at);
+                        self.acknowledge(camera, &Class::ALL, at);
                         self.seen[camera].incidents.clear();
                     }
                     self.engine.arm(camera, armed);
@@ -83,7 +83,7 @@ impl<O: Outlet> Detector<O> {
     }
 
     /// Somebody is on it: told of each class that is going on, or after a restart one would go on as if nobody had come.
-    fn acknowledge(&mut self, camera: usize, classes: &[Class], at: Ledger) {
+    pub(super) fn acknowledge(&mut self, camera: usize, classes: &[Class], at: Ledger) {
         for class in classes {
             if let Some(transition) = self.engine.acknowledge(camera, *class, at.decided) {
                 self.tell(camera, transition, at);

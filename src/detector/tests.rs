@@ -7,7 +7,8 @@ use super::orders::{ORDERS_A_TURN, TEST_EVERY};
 use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
-use crate::config::PolicyConfig;
+use crate::config::{CameraConfig, Falls, PolicyConfig};
+use crate::zone::Zones;
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -321,6 +322,20 @@ fn a_fall_of_an_earlier_run_goes_on_under_its_id() {
     room.turn(&[Order::Acknowledge("bed".into(), Some(incident))]).unwrap();
     assert_eq!(room.ear.events(), [EventType::Acknowledged]);
     assert_eq!(room.ear.heard(|heard| heard.events[0].incident), incident);
+}
+
+#[test]
+fn an_alarm_of_before_ends_where_the_camera_no_longer_watches_for_it() {
+    let mut room = Room::new(1, 1, ScriptedClassifier::new());
+    let climbs = CameraConfig { falls: Falls::Never, ..CameraConfig::default() };
+    room.detector.engine.mark(0, Zones::new(&climbs)).unwrap();
+    let (camera, class, incident) = ("bed".into(), Class::Fall, Uuid::now_v7());
+    room.detector.resume(vec![Unfinished { camera, class, incident, long_lie: false, acknowledged: false }]);
+    assert_eq!(room.ear.events(), [EventType::Acknowledged], "so that no restart brings it back");
+    room.watch(40, 0.9);
+    assert_eq!(room.ear.events(), [EventType::Acknowledged, EventType::Recovered]);
+    assert!(room.ear.heard(|heard| heard.events.iter().all(|event| event.incident == incident)));
+    assert_eq!((room.last_shown().state, room.last_shown().incident), (State::Recovered, None));
 }
 
 #[test]

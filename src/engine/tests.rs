@@ -4,7 +4,7 @@ use super::*;
 use crate::classifier::scripted::ScriptedClassifier;
 use crate::config::CameraConfig;
 use crate::event::EventType;
-use crate::frame::Size;
+use crate::frame::{Size, View};
 
 /// Feeds ticks whose first pixel says the fall score, and collects what was decided.
 struct Camera {
@@ -180,6 +180,17 @@ fn nobody_falls_where_people_rest() {
 }
 
 #[test]
+fn an_alerts_figures_stand_between_the_marked_places() {
+    let mut camera = marked("rest");
+    camera.feed(0, 0.0).unwrap();
+    let places = |camera: &Camera| camera.engine.movements(0, false).unwrap().places;
+    assert_eq!(places(&camera), [[[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.0]]]);
+    // Eight by eight pictures, of which the camera fills the lower half.
+    camera.feed_in(View { left: 0, top: 4, width: 8, height: 4 }, 1, 0.0).unwrap();
+    assert_eq!(places(&camera), [[[0.5, 0.0], [0.5, 0.5], [0.75, 0.5], [0.75, 0.0]]]);
+}
+
+#[test]
 fn who_is_where_only_climbers_are_climbs_whatever_the_model_says() {
     let mut camera = marked("climb");
     camera.feed(0, 0.0).unwrap();
@@ -189,7 +200,8 @@ fn who_is_where_only_climbers_are_climbs_whatever_the_model_says() {
         camera.feed(tick, 0.0).unwrap();
     }
     assert_eq!(camera.events(), [EventType::Climb]);
-    assert_eq!(camera.decisions[0].transition.score, 1.0);
+    let transition = camera.decisions[0].transition;
+    assert_eq!((transition.score, camera.engine.place(0, transition.place)), (1.0, Some("quarter")));
 }
 
 #[test]

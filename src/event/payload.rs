@@ -60,6 +60,8 @@ pub struct EventPayload {
     pub class: Class,
     /// The score that decided, 0 to 1.
     pub score: f32,
+    /// The marked place where somebody climbs.
+    pub place: Option<String>,
     /// When the deciding frame was taken: RFC 3339, UTC, milliseconds.
     pub t_event: String,
     /// When this copy was published: RFC 3339, UTC, milliseconds.

@@ -6,8 +6,9 @@
 //!
 //! What it promises, and `tests/policy.rs` holds:
 //!
-//! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`, and at no other. One
-//!   odd score, high or low, changes nothing that anybody can see.
+//! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`; a climb also at the one that
+//!   makes 10 of 12 (at 15 a second) show somebody at one place where only climbers are, which its alert then names. At no other
+//!   tick: one odd score, high or low, changes nothing that anybody can see.
 //! - Ticks are counted, not pictures, so a slow camera is told of hardly later than a fast one: a tick that the clip bridged
 //!   counts as high (or low) if the scores on both sides are.
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
@@ -101,6 +102,8 @@ pub struct Scores {
     pub fall: f32,
     /// p(climb).
     pub climb: f32,
+    /// Somebody is at the marked place of this number, where only climbers are.
+    pub place: Option<usize>,
     /// Everybody in the picture is seen upright. `None` if the model cannot tell: then low scores alone end an alarm.
     pub upright: Option<bool>,
 }
@@ -146,6 +149,8 @@ pub struct Transition {
     pub class: Class,
     /// The score of the deciding tick; the last known one where time or a caregiver decided.
     pub score: f32,
+    /// A climb's: the number of the marked place.
+    pub place: Option<usize>,
     /// True for the first event of an incident: those that follow in the same class belong to it.
     pub first: bool,
 }
@@ -220,8 +225,8 @@ impl Policy {
     /// One scored tick, with so many ticks `bridged` since the last one: 0 at the model's own rate.
     pub fn observe(&mut self, now: Moment, bridged: u32, scores: Scores) -> Option<Transition> {
         self.pass(now);
-        let fall = self.fall.observe(now, bridged, scores.fall, scores.upright, &self.fall_limits);
-        let climb = self.climb.observe(now, bridged, scores.climb, None, &self.climb_limits);
+        let fall = self.fall.observe(now, bridged, scores.fall, scores.upright, None, &self.fall_limits);
+        let climb = self.climb.observe(now, bridged, scores.climb, None, scores.place, &self.climb_limits);
         if matches!(fall, Step::Ended { .. }) {
             self.rest = Rest::Recovered(now);
         }
@@ -232,7 +237,10 @@ impl Policy {
             Step::Ended { told: false } | Step::Nothing => None,
         };
         let climb = match climb {
-            Step::Raised => Some(self.tell(Class::Climb, EventType::Climb, true)),
+            Step::Raised => {
+                let climb = self.tell(Class::Climb, EventType::Climb, true);
+                Some(Transition { place: self.climb.place(&self.climb_limits), ..climb })
+            }
             Step::Ended { told: true } => Some(self.tell(Class::Climb, EventType::ClimbEnded, false)),
             Step::Ended { told: false } | Step::Nothing => None,
         };
@@ -339,7 +347,7 @@ impl Policy {
             Class::Fall => self.fall.score,
             Class::Climb => self.climb.score,
         };
-        Transition { event, class, score, first }
+        Transition { event, class, score, place: None, first }
     }
 
     /// One at a time, the fall first. A climb changes at most once in a recovery window, so one place is enough.

@@ -20,6 +20,10 @@ const FIRST: usize = GREYS + 1;
 const SHADES: usize = 8;
 /// One for each person that a bundle may follow here; more share them. Okabe and Ito's, told apart by the colour-blind.
 const COLOURS: [[u8; 3]; 4] = [[240, 228, 66], [86, 180, 233], [230, 159, 0], [204, 121, 167]];
+/// The grey of a marked place's outline, brighter than any dimmed picture, its width in pixels, and that of its rim.
+const OUTLINE: u8 = 22;
+const LINE: f32 = 2.0;
+const RIM: f32 = 2.0;
 /// Rows of the bar that tells the time.
 const BAR: usize = 4;
 
@@ -71,6 +75,24 @@ impl Canvas {
     /// A stroke from `from` to `to` (x, y in pixels, from the left and the top), so many pixels wide and with round ends; from a
     /// point to itself it is a disc. `strength` 0 to 1.
     pub(super) fn stroke(&mut self, from: [f32; 2], to: [f32; 2], wide: f32, person: usize, strength: f32) {
+        self.along(from, to, wide, |canvas, x, y, cover| canvas.blend(x, y, cover, person, strength));
+    }
+
+    /// A line around `corners` (x, y in pixels), of what stands in the room and does not move; its dark rim shows it on a bright picture.
+    pub(super) fn outline(&mut self, corners: &[[f32; 2]]) {
+        for (wide, grey) in [(LINE + 2.0 * RIM, 0), (LINE, OUTLINE)] {
+            for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
+                self.along(*from, *to, wide, |canvas, x, y, cover| {
+                    if cover >= 0.5 {
+                        canvas.pixels[y * canvas.size.width + x] = grey;
+                    }
+                });
+            }
+        }
+    }
+
+    /// Hands each pixel near a stroke to `cover`, with how much of it the stroke covers, 0 to 1.
+    fn along(&mut self, from: [f32; 2], to: [f32; 2], wide: f32, mut cover: impl FnMut(&mut Self, usize, usize, f32)) {
         let reach = wide / 2.0 + 1.0;
         let span = |a: f32, b: f32, end: usize| {
             let (low, high) = (a.min(b) - reach, a.max(b) + reach);
@@ -84,7 +106,7 @@ impl Canvas {
                 let at = [x as f32 + 0.5 - from[0], y as f32 + 0.5 - from[1]];
                 let along = if long > 0.0 { ((at[0] * way[0] + at[1] * way[1]) / long).clamp(0.0, 1.0) } else { 0.0 };
                 let away = (at[0] - along * way[0]).hypot(at[1] - along * way[1]);
-                self.blend(x, y, (wide / 2.0 + 0.5 - away).clamp(0.0, 1.0), person, strength);
+                cover(self, x, y, (wide / 2.0 + 0.5 - away).clamp(0.0, 1.0));
             }
         }
     }

@@ -32,7 +32,7 @@ fn row(head: [f32; 2], feet: [f32; 2]) -> Vec<f32> {
 }
 
 fn movements(people: Vec<Movement>) -> Movements {
-    Movements { size: SIZE, rate_hz: 15.0, ticks: TICKS, people, picture: None }
+    Movements { size: SIZE, rate_hz: 15.0, ticks: TICKS, people, places: Vec::new(), picture: None }
 }
 
 /// Stands on the left for half of the clip and then lies on the right.
@@ -127,6 +127,23 @@ fn the_picture_lies_behind_the_figures_where_it_is_asked_for() {
     for (canvas, _) in frames(&gif(&movements).unwrap()) {
         let (bright, dark) = (level(&canvas, 0.9, 0.25), level(&canvas, 0.9, 0.6));
         assert!((100..140).contains(&bright) && dark == 0, "dimmed: {bright} and {dark}");
+    }
+}
+
+#[test]
+fn marked_places_are_outlined_behind_the_figures() {
+    let mut picture = vec![0; SIZE.bytes()];
+    picture[..SIZE.bytes() / 2].fill(255);
+    let places = vec![vec![[0.25, 0.1], [0.25, 0.9], [0.75, 0.9], [0.75, 0.1]]];
+    for picture in [None, Some(picture.into())] {
+        let movements = Movements { picture, places: places.clone(), ..movements(vec![faller()]) };
+        for (canvas, _) in frames(&gif(&movements).unwrap()) {
+            let sides = [(0.5, 0.25), (0.5, 0.75), (0.9, 0.4), (0.9, 0.6)].map(|(x, y)| level(&canvas, x, y));
+            assert_eq!(sides, [180; 4], "brighter than any picture behind it");
+            assert!(level(&canvas, 0.85, 0.7) < 160, "nothing fills it");
+        }
+        let last = frames(&gif(&movements).unwrap()).pop().unwrap().0;
+        assert!(level(&last, 0.7, 0.85) > 200, "whoever lies there");
     }
 }
 

@@ -4,25 +4,27 @@
 //! survive restarts and updates. The entities read the same topics as everybody else: no payload exists for Home
 //! Assistant only.
 
-use crate::event::EventType;
+use crate::event::{Class, EventType};
 use crate::mqtt::topic::Topics;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The announcement of `device` with `cameras`, whose states are not known any more `expire_after` the last was said: so a camera
+/// The announcement of `device` with `cameras` and what each watches for, whose states are not known any more `expire_after` the last was said: so a camera
 /// that is gone from the configuration becomes unavailable and does not stay well. Of those in `evidence` the last alert is
-/// shown as well; of others its entity is removed, should there have been one.
+/// shown as well. What a camera does not watch for or show has no entity, and one that there may have been is removed.
 pub(crate) fn announcement(
     topics: &Topics,
     device: &str,
-    cameras: &[String],
+    cameras: &BTreeMap<String, Vec<Class>>,
     evidence: &BTreeSet<String>,
     expire_after: Duration,
 ) -> Vec<u8> {
     let expires = expire_after.as_secs();
     let mut components = Map::new();
-    for camera in cameras {
+    // A platform alone takes an entity away.
+    let absent = |platform: &str| json!({"p": platform});
+    for (camera, watches) in cameras {
         let state = topics.state(camera);
         let command = topics.command(camera);
         let mut add = |key: &str, platform: &str, name: &str, more: Value| {
@@ -42,15 +44,19 @@ pub(crate) fn announcement(
                 "device_class": "safety", "state_topic": state, "value_template": template, "expire_after": expires,
             })
         };
-        add("fall", "binary_sensor", "fall", safety(fallen));
-        add("climb", "binary_sensor", "climb", safety(climbs));
+        if watches.contains(&Class::Fall) {
+            add("fall", "binary_sensor", "fall", safety(fallen));
+        }
+        if watches.contains(&Class::Climb) {
+            add("climb", "binary_sensor", "climb", safety(climbs));
+        }
         let blind = json!({
             "device_class": "problem", "entity_category": "diagnostic", "state_topic": state,
             "value_template": when("value_json.health != 'ok'"), "expire_after": expires,
         });
         add("blind", "binary_sensor", "blind", blind);
         let template = "{{ {'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
-                        'score': value_json.score, 't_event': value_json.t_event} | to_json }}";
+                        'score': value_json.score, 'place': value_json.place, 't_event': value_json.t_event} | to_json }}";
         let types: Vec<&str> = EventType::ALL.iter().map(|event| event.as_str()).collect();
         let event = json!({
             "state_topic": topics.event(camera), "qos": 1, "event_types": types, "value_template": template,
@@ -69,9 +75,9 @@ pub(crate) fn announcement(
         if evidence.contains(camera) {
             let image = json!({"image_topic": topics.evidence(camera), "content_type": "image/gif"});
             add("evidence", "image", "last alert", image);
-        } else {
-            // A platform alone takes an entity away.
-            components.insert(format!("{camera}_evidence"), json!({"p": "image"}));
+        }
+        for (key, platform) in [("fall", "binary_sensor"), ("climb", "binary_sensor"), ("evidence", "image")] {
+            components.entry(format!("{camera}_{key}")).or_insert_with(|| absent(platform));
         }
     }
     let waiting = json!({
@@ -100,19 +106,21 @@ mod tests {
     #[test]
     fn every_entity_has_an_id_of_its_own_and_commands_that_parse() {
         let topics = Topics::new("falld", "house");
-        let (cameras, evidence) = (["bed".into(), "hall".into()], BTreeSet::from(["bed".into()]));
+        let cameras = [("bed".into(), Class::ALL.to_vec()), ("hall".into(), vec![Class::Fall])].into();
+        let evidence = BTreeSet::from(["bed".into()]);
         let bytes = announcement(&topics, "house", &cameras, &evidence, Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let components = message["cmps"].as_object().unwrap();
         assert_eq!(components.len(), 17);
         assert_eq!(components["bed_evidence"]["image_topic"], "falld/house/bed/evidence");
         assert_eq!(components["hall_evidence"], json!({"p": "image"}), "nothing is shown there, nor what was before");
+        assert_eq!(components["hall_climb"], json!({"p": "binary_sensor"}), "none is told of there");
         let mut ids: Vec<&str> = components.values().filter_map(|entity| entity["unique_id"].as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 16);
+        assert_eq!(ids.len(), 15);
         for entity in components.values() {
-            if entity["p"] == "binary_sensor" {
+            if entity["p"] == "binary_sensor" && entity["unique_id"].is_string() {
                 assert_eq!(entity["expire_after"], 90, "{entity}");
             }
             if entity["device_class"] == "safety" {

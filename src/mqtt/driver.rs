@@ -2,6 +2,7 @@
 
 mod notes;
 
+use crate::event::Class;
 use crate::frame::Moment;
 use crate::journal;
 use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
@@ -11,6 +12,7 @@ use crate::store::{Notice, Receipt, Row};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, RetainForwardRule};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,7 +42,7 @@ pub(super) struct Driver {
     /// When to try again what nobody heard: Home Assistant has come back, and subscribes a little later.
     returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
-    announced: Vec<String>,
+    announced: BTreeMap<String, Vec<Class>>,
     /// Set by the shutdown: when draining ends at the latest.
     drain_until: Option<Moment>,
     /// Since when events wait of which none is known here: the outbox cannot be read.
@@ -90,7 +92,7 @@ impl Driver {
             next_tick: Moment::ZERO,
             next_health: Moment::ZERO,
             returned: None,
-            announced: Vec::new(),
+            announced: BTreeMap::new(),
             drain_until: None,
             unread_since: None,
         }

@@ -160,6 +160,7 @@ pub fn append(recorder: &Recorder, ledger: Ledger) -> (Uuid, Moment) {
         event: EventType::Test,
         class: Class::Fall,
         score: 1.0,
+        place: None,
         ledger,
     };
     let stored = recorder.append(&event, &Context { device: DEVICE.into(), ..Context::default() });

@@ -4,6 +4,7 @@
 //! again after each connect and with each health message. QoS 0: only events use packet ids. Evidence is handed over once: a
 //! broker that hangs up on a message so large must not be made to do so again and again.
 
+use crate::event::Class;
 use crate::event::payload::{ModelRef, SCHEMA, rfc3339};
 use crate::frame::{Clock, Moment};
 use crate::health::CameraHealth;
@@ -48,6 +49,8 @@ pub struct CameraState {
     pub incident: Option<String>,
     /// False while alerts are switched off.
     pub armed: bool,
+    /// The dangers that it is there for: of no other it raises an alarm.
+    pub watches: Vec<Class>,
 }
 
 impl Default for CameraState {
@@ -60,6 +63,7 @@ impl Default for CameraState {
             acknowledged: false,
             incident: None,
             armed: true,
+            watches: Class::ALL.to_vec(),
         }
     }
 }
@@ -189,6 +193,11 @@ impl Telemetry {
     /// The configured cameras that have said something.
     pub(crate) fn cameras(&self) -> Vec<String> {
         self.board().cameras.keys().cloned().collect()
+    }
+
+    /// What each of them watches for.
+    pub(crate) fn watches(&self) -> BTreeMap<String, Vec<Class>> {
+        self.board().cameras.iter().map(|(id, entry)| (id.clone(), entry.state.watches.clone())).collect()
     }
 
     /// Waits until something changed.

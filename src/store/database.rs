@@ -33,7 +33,8 @@ CREATE TABLE events (
     process TEXT NOT NULL,
     stored_moment_us INTEGER NOT NULL,
     published_us INTEGER,
-    acknowledged_us INTEGER
+    acknowledged_us INTEGER,
+    place TEXT
 ) STRICT;
 CREATE INDEX events_by_acknowledgement ON events(acknowledged_us) WHERE acknowledged_us IS NOT NULL;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY REFERENCES events(seq), camera TEXT NOT NULL) STRICT;
@@ -42,6 +43,9 @@ CREATE INDEX outbox_by_camera ON outbox(camera, seq);
 
 const COLUMNS: &str = "seq, id, incident, device, camera, type, class, score, model_name, model_version, model_sha256,
     captured_us, scored_us, decided_us, stored_us, process, stored_moment_us";
+
+/// A column that the first files have not. It may be absent for ever in what an older falld writes, so it makes no new version.
+const ADDED: &str = "place";
 
 /// How hard a connection pushes its commits to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,19 @@ pub(crate) fn create(connection: &mut Connection, last: u64, rows: &[Row]) -> Re
     transaction.commit()
 }
 
+/// Adds to one of the first files what it has not.
+pub(crate) fn complete(connection: &Connection) -> Result<()> {
+    if is_complete(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch(&format!("ALTER TABLE events ADD COLUMN {ADDED} TEXT"))
+}
+
+fn is_complete(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('events') WHERE name = ?1)";
+    connection.query_row(sql, [ADDED], |row| row.get(0))
+}
+
 /// The highest number ever given, zero for none.
 pub(crate) fn last_seq(connection: &Connection) -> Result<u64> {
     let seq: Option<i64> = connection
@@ -108,8 +125,8 @@ fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
 /// in the place of this one.
 pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receipt>, process: &str) -> Result<()> {
     let sql = format!(
-        "INSERT INTO events ({COLUMNS}, published_us, acknowledged_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+        "INSERT INTO events ({COLUMNS}, {ADDED}, published_us, acknowledged_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT(id) DO NOTHING"
     );
     connection.prepare_cached(&sql)?.execute(params![
@@ -130,6 +147,7 @@ pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receip
         row.times.stored,
         if row.anchor.is_some() { process } else { "" },
         row.anchor.map_or(0, |anchor| i64::try_from(anchor.as_micros()).unwrap_or(0)),
+        row.place,
         receipt.map(|receipt| receipt.published_us),
         receipt.map(|receipt| receipt.acknowledged_us),
     ])?;
@@ -161,7 +179,7 @@ pub(crate) fn undelivered(
     damaged: impl FnMut(u64),
 ) -> Result<Vec<Row>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM events WHERE seq IN
+        "SELECT {COLUMNS}, {ADDED} FROM events WHERE seq IN
          (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2) ORDER BY seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -190,7 +208,8 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
         let Ok(numbers) = statement.query_map([], |row| row.get::<_, i64>(0)) else { continue };
         waiting.extend(numbers.map_while(Result::ok));
     }
-    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS} FROM events WHERE seq = ?1")) else {
+    let added = if is_complete(connection).unwrap_or(true) { ADDED } else { "NULL" };
+    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS}, {added} FROM events WHERE seq = ?1")) else {
         return Vec::new();
     };
     waiting.iter().filter_map(|seq| event.query_row([seq], |row| Ok(parse(row, ""))).ok().flatten()).collect()
@@ -298,6 +317,8 @@ fn parse(row: &rusqlite::Row<'_>, process: &str) -> Option<Row> {
         event: EventType::parse(&text(5)?)?,
         class: Class::parse(&text(6)?)?,
         score: row.get::<_, f64>(7).ok()? as f32,
+        // Whom it calls matters more than where.
+        place: row.get(17).ok().flatten(),
         times: Times { captured: number(11)?, scored: number(12)?, decided: number(13)?, stored: number(14)? },
         anchor: (text(15)? == process).then(|| Moment::from_micros(moment)),
     })

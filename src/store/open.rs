@@ -112,6 +112,7 @@ fn connect(path: &Path, sync: Sync) -> Result<Connection, Trouble> {
     if version == 0 {
         database::create(&mut connection, 0, &[]).map_err(fault)?;
     }
+    database::complete(&connection).map_err(fault)?;
     // Proves that the file can be written, at start and not at the first fall.
     database::writable(&connection).map_err(fault)?;
     Ok(connection)

@@ -43,6 +43,8 @@ pub struct Row {
     pub class: Class,
     /// The score that decided.
     pub score: f32,
+    /// The marked place that it is about.
+    pub place: Option<String>,
     pub(crate) times: Times,
     /// The moment of `times.stored` if this process stored the event; joins later times to the same wall reading.
     pub(crate) anchor: Option<Moment>,
@@ -77,6 +79,7 @@ impl Row {
             event: event.event,
             class: event.class,
             score: if event.score.is_finite() { event.score.clamp(0.0, 1.0) } else { 0.0 },
+            place: event.place.clone(),
             times: Times {
                 captured: at(event.ledger.captured),
                 scored: at(event.ledger.scored),
@@ -128,6 +131,7 @@ impl Row {
             event: self.event,
             class: self.class,
             score: self.score,
+            place: self.place.clone(),
             t_event: rfc3339(self.times.captured),
             t_published: rfc3339(published_us),
             model: self.context.model.clone(),

@@ -17,7 +17,16 @@ fn open(config: &StoreConfig) -> Store {
 fn event(camera: &str) -> Event {
     let id = Uuid::now_v7();
     let ledger = Ledger { captured: Moment::ZERO, scored: Moment::ZERO, decided: Moment::ZERO };
-    Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 0.75, ledger }
+    Event {
+        id,
+        incident: id,
+        camera: camera.into(),
+        event: EventType::Fall,
+        class: Class::Fall,
+        score: 0.75,
+        place: None,
+        ledger,
+    }
 }
 
 /// What waits for `camera`, as the publisher reads it.

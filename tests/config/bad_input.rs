@@ -107,6 +107,17 @@ fn impossible_times_and_sizes() {
         "[camera.a]\nsource = \"x\"\n[camera.a.climb]\nsill = [[0, 0], [640, 0], [640, 480]]",
         &["falld.toml:4", "camera.a.climb.sill = [[0, 0], [640, 0], [640, 480]]", "not in the picture", "each 0 to 1"],
     );
+    let camera = "[camera.a]\nsource = \"x\"\n";
+    refused(
+        &format!("{camera}falls = \"sometimes\""),
+        &["falld.toml:3", "camera.a.falls = \"sometimes\"", "anywhere", "never"],
+    );
+    refused(
+        &format!("{camera}climbs = \"places\""),
+        &["falld.toml:3", "camera.a.climbs", "no place is marked", "mark one"],
+    );
+    let nothing = format!("{camera}falls = \"never\"\nclimbs = \"never\"");
+    refused(&nothing, &["falld.toml:4", "camera.a.climbs", "watches for nothing"]);
     refused("[model]\nmemory_budget_mb = 1", &["model.memory_budget_mb = 1", "at least 16"]);
     refused("[model]\nthreads = 0", &["model.threads = 0", "at least 1"]);
     refused("[mqtt]\nport = 0", &["mqtt.port = 0", "at least 1"]);

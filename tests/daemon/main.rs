@@ -16,6 +16,7 @@
 #![allow(unreachable_pub, dead_code, reason = "support is shared by several test programs")]
 
 mod commands;
+mod purpose;
 mod setup;
 #[path = "../support"]
 mod support {

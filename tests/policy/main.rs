@@ -24,12 +24,22 @@ struct Room {
     policy: Policy,
     tick: u64,
     upright: Option<bool>,
+    place: Option<usize>,
     told: Vec<(f64, EventType)>,
+    /// Where each of them was.
+    places: Vec<Option<usize>>,
 }
 
 impl Room {
     fn with(config: &PolicyConfig) -> Self {
-        Self { policy: Policy::new(&MODEL, RATE, config), tick: 0, upright: None, told: Vec::new() }
+        Self {
+            policy: Policy::new(&MODEL, RATE, config),
+            tick: 0,
+            upright: None,
+            place: None,
+            told: Vec::new(),
+            places: Vec::new(),
+        }
     }
 
     fn new() -> Self {
@@ -44,7 +54,7 @@ impl Room {
     fn scores_each(&mut self, step: u32, seconds: f64, fall: f32, climb: f32) -> &mut Self {
         for _ in 0..(seconds * RATE / f64::from(step)).round() as u64 {
             self.tick += u64::from(step);
-            let scores = Scores { fall, climb, upright: self.upright };
+            let scores = Scores { fall, climb, upright: self.upright, place: self.place };
             let told = self.policy.observe(tick_time(self.tick), step - 1, scores);
             self.hear(told);
         }
@@ -88,6 +98,7 @@ impl Room {
     }
 
     fn hear(&mut self, told: Option<Transition>) {
+        self.places.extend(told.map(|told| told.place));
         self.told.extend(told.map(|told| (tick_time(self.tick).as_secs_f64(), told.event)));
     }
 

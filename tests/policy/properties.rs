@@ -5,14 +5,25 @@ use super::{MODEL, RATE, Room, tick_time};
 use falld::config::PolicyConfig;
 use falld::event::Class;
 use falld::event::EventType::{self, Climb, Fall, LongLie, Recovered};
-use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores, State};
+use falld::event::policy::{ClassModel, Policy, PolicyModel, Scores, State, Transition};
 use falld::frame::Moment;
 use proptest::prelude::*;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Hold { ticks: u32, fall: f32, climb: f32, noise: f32 },
+    Hold {
+        ticks: u32,
+        fall: f32,
+        climb: f32,
+        noise: f32,
+    },
+    /// Somebody is at a marked place in all ticks but every `nth`.
+    There {
+        ticks: u32,
+        place: usize,
+        nth: u32,
+    },
     Away(u32),
     Lost,
     Acknowledge,
@@ -23,6 +34,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         12 => (1..80u32, level.clone(), level, prop_oneof![Just(0.0f32), Just(0.4f32)])
             .prop_map(|(ticks, fall, climb, noise)| Act::Hold { ticks, fall, climb, noise }),
+        3 => (1..30u32, 0..2usize, 2..12u32).prop_map(|(ticks, place, nth)| Act::There { ticks, place, nth }),
         1 => (1..60u32).prop_map(Act::Away),
         1 => Just(Act::Lost),
         1 => Just(Act::Acknowledge),
@@ -35,6 +47,8 @@ struct Heard {
     event: EventType,
     fall_hits: u32,
     climb_hits: u32,
+    /// Of the last 12 ticks, those at the place of the last one.
+    there: u32,
 }
 
 /// Runs the acts and returns what was told and every state, one for each call.
@@ -43,9 +57,10 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
     let (mut heard, mut states, mut tick) = (Vec::new(), vec![policy.state()], 0u64);
     // The hits of the last n ticks, counted by a plain list.
     let (mut fall, mut climb): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
+    let mut places: Vec<Option<usize>> = Vec::new();
     for act in acts {
         let ticks = match act {
-            Act::Hold { ticks, .. } | Act::Away(ticks) => *ticks,
+            Act::Hold { ticks, .. } | Act::There { ticks, .. } | Act::Away(ticks) => *ticks,
             _ => 1,
         };
         for step in 0..ticks {
@@ -57,7 +72,16 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     let (a, b) = ((level + noise * wobble).clamp(0.0, 1.0), (other - noise * wobble).clamp(0.0, 1.0));
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
-                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None }), None]
+                    places.push(None);
+                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None, place: None }), None]
+                }
+                Act::There { place, nth, .. } => {
+                    let place = (step % nth != 0).then_some(*place);
+                    let score = if place.is_some() { 1.0 } else { 0.1 };
+                    fall.push(false);
+                    climb.push(place.is_some());
+                    places.push(place);
+                    [policy.observe(at, 0, Scores { fall: 0.1, climb: score, upright: None, place }), None]
                 }
                 Act::Away(_) => [policy.tick(at), None],
                 Act::Lost => [policy.camera_lost(at), None],
@@ -66,7 +90,10 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
             states.push(policy.state());
             let hits = |list: &[bool], n: u32| list.iter().rev().take(n as usize).filter(|hit| **hit).count() as u32;
             let (fall_hits, climb_hits) = (hits(&fall, model.fall.n), hits(&climb, model.climb.n));
-            heard.extend(told.into_iter().flatten().map(|told| Heard { at, event: told.event, fall_hits, climb_hits }));
+            let place = places.iter().rev().flatten().next();
+            let there = places.iter().rev().take(12).filter(|at| at.is_some() && at.as_ref() == place).count() as u32;
+            let as_heard = |told: Transition| Heard { at, event: told.event, fall_hits, climb_hits, there };
+            heard.extend(told.into_iter().flatten().map(as_heard));
         }
     }
     (heard, states)
@@ -90,7 +117,7 @@ proptest! {
             match heard.event {
                 Fall => prop_assert!(heard.fall_hits >= k, "{heard:?}"),
                 // A climb that waited for a fall's turn is told one call later.
-                Climb => prop_assert!(heard.climb_hits + 1 >= k, "{heard:?}"),
+                Climb => prop_assert!(heard.climb_hits + 1 >= k || heard.there + 1 >= 10, "{heard:?}"),
                 _ => {}
             }
             before += 1;

@@ -180,6 +180,61 @@ fn child_climbs_down_again() {
     assert_eq!((room.events(), room.policy.state()), (vec![Climb, ClimbEnded], State::Clear));
 }
 
+/// Whoever is at a marked place scores as a climb, and the model wants 20 of 24 of those.
+fn room_with_places() -> Room {
+    let model = PolicyModel { climb: ClassModel { k: 20, n: 24, ..MODEL.climb }, ..MODEL };
+    Room { policy: Policy::new(&model, RATE, &PolicyConfig::default()), ..Room::new() }
+}
+
+impl Room {
+    fn at(&mut self, place: usize, ticks: u32) -> &mut Self {
+        self.place = Some(place);
+        self.scores(f64::from(ticks) / RATE, 0.02, 1.0);
+        self.place = None;
+        self
+    }
+
+    fn nowhere(&mut self, ticks: u32) -> &mut Self {
+        self.scores(f64::from(ticks) / RATE, 0.02, 0.1)
+    }
+}
+
+#[test]
+fn child_on_a_marked_sill_is_told_by_its_place_sooner_than_the_model_would() {
+    let mut room = room_with_places();
+    room.nowhere(75).at(1, 9);
+    assert_eq!(room.events(), []);
+    room.nowhere(1).at(1, 1);
+    assert_eq!((room.events(), room.places.clone()), (vec![Climb], vec![Some(1)]), "a knee was lost for a moment");
+    room.nowhere(45);
+    assert_eq!((room.events(), room.places.clone()), (vec![Climb, ClimbEnded], vec![Some(1), None]));
+}
+
+#[test]
+fn child_swings_a_knee_past_a_marked_sill() {
+    let mut room = room_with_places();
+    for _ in 0..5 {
+        room.at(0, 4).nowhere(6);
+    }
+    assert_eq!(room.events(), []);
+}
+
+#[test]
+fn two_places_are_not_one_climb() {
+    let mut room = room_with_places();
+    for _ in 0..5 {
+        room.at(0, 4).at(1, 4).nowhere(3);
+    }
+    assert_eq!(room.events(), []);
+}
+
+#[test]
+fn child_on_the_table_has_a_knee_in_the_window_for_a_moment() {
+    let mut room = room_with_places();
+    room.scores(19.0 / RATE, 0.02, 0.9).at(0, 1);
+    assert_eq!((room.events(), room.places.clone()), (vec![Climb], vec![None]), "one glimpse names no place");
+}
+
 #[test]
 fn child_climbs_and_falls() {
     let mut room = Room::new();

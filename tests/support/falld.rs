@@ -65,7 +65,16 @@ pub fn fall_now(clock: &Clock, camera: &str) -> Event {
         scored: now.saturating_sub(Duration::from_millis(1)),
         decided: now,
     };
-    Event { id, incident: id, camera: camera.into(), event: EventType::Fall, class: Class::Fall, score: 0.93, ledger }
+    Event {
+        id,
+        incident: id,
+        camera: camera.into(),
+        event: EventType::Fall,
+        class: Class::Fall,
+        score: 0.93,
+        place: None,
+        ledger,
+    }
 }
 
 impl Falld {

@@ -8,7 +8,7 @@ import pytest
 import config
 from render.camera import Camera
 from render.stage import Prop
-from stream import replay
+from stream import alerts, replay
 from zoned import corners, outline
 from zones import Zones, inside
 
@@ -58,6 +58,18 @@ def test_a_knee_where_it_does_not_belong_climbs():
     assert climb(person(0.3)) == 1 and climb(person(0.7)) == pytest.approx(0.05)
     glimpse = encoded([person(0.7)], [person(0.7)], [person(0.3)], [])
     assert [round(row[2], 2) for row in replay(MANIFEST, everybody_falls, glimpse, zones)] == [0, 0.05, 1, 0.05], "for as long as it is seen"
+
+
+def test_who_is_at_a_place_for_ten_of_twelve_ticks_climbs_and_elsewhere_only_the_model_says_so():
+    manifest = MANIFEST | {"policy": {name: {"enter": 0.7, "exit": 0.35, "k": 20, "n": 24} for name in ("fall", "climb")}}
+    on, off = [person(0.3)], [person(0.7)]
+    told = lambda zones, *ticks: [t for t, kind in alerts(manifest, replay(manifest, climbers, encoded(*ticks), zones)) if kind == "climb"]
+    climbers = everybody_falls
+    zones = Zones(480, 640, climb=[LEFT])
+    assert told(zones, *[off] * 4, *[on] * 6, off, *[on] * 3, *[off] * 3) == []
+    assert told(zones, *[off] * 4, *[on] * 6, off, *[on] * 4) == [pytest.approx(14 / 15)]
+    climbers = lambda person, scene, mask: np.tile(np.log([0.05, 0.05, 0.05, 0.85]), (len(person), 1))
+    assert len(told(zones, *[off] * 26)) == 1 and told(replace(zones, elsewhere=False), *[off] * 26) == []
 
 
 def test_a_place_lies_where_the_camera_sees_the_furniture():

@@ -4,7 +4,7 @@ use super::{Duration, Engine, Finding, Frame, Path, Verdict, picture};
 use crate::camera::{Grab, Opener as _, opencv};
 use crate::capture::health::Judge;
 use crate::classifier::bundle::Spec;
-use crate::config::{CameraConfig, PolicyConfig};
+use crate::config::{CameraConfig, Climbs, Falls, PolicyConfig};
 use crate::frame::Clock;
 use crate::health::CameraHealth;
 use std::sync::mpsc;
@@ -67,8 +67,21 @@ fn watch(config: &CameraConfig, spec: &Spec) -> Result<(Verdict, String, Frame),
         opened.as_secs_f64(),
         health.as_str()
     );
+    let text = format!("{text}{}", purpose(config));
     let (verdict, mend) = verdict(rate, health, spec.bridge());
     Ok((verdict, if mend.is_empty() { text } else { format!("{text}: {mend}") }, frame))
+}
+
+/// What a camera is there for, where that is not everything.
+fn purpose(config: &CameraConfig) -> &'static str {
+    match (config.falls, config.climbs) {
+        (Falls::Anywhere, Climbs::Anywhere) => "",
+        (Falls::Anywhere, Climbs::Places) => ", tells of falls, and of climbs at marked places",
+        (Falls::Anywhere, Climbs::Never) => ", tells of falls alone",
+        (Falls::Never, Climbs::Anywhere) => ", tells of climbs alone",
+        (Falls::Never, Climbs::Places) => ", tells of climbs at marked places alone",
+        (Falls::Never, Climbs::Never) => ", tells of nothing",
+    }
 }
 
 /// What pictures of this rate and health are worth to clips that bridge so much, and the mend.

@@ -1,8 +1,8 @@
-//! What is wrong with the cameras: ids, sources, rates, and rectangles and places that are none.
+//! What is wrong with the cameras: ids, sources, rates, rectangles and places that are none, and cameras that tell of nothing.
 
 use super::{Check, RESERVED_IDS, as_id, is_id};
 use crate::camera::source::{ONE_TRANSPORT, Source, transport};
-use crate::config::{CameraConfig, RtspTransport};
+use crate::config::{CameraConfig, Climbs, Falls, RtspTransport};
 use crate::zone;
 use std::collections::BTreeMap;
 
@@ -93,6 +93,29 @@ impl Check<'_> {
                 };
                 self.refuse(format!("{section}.{kind}.{name}"), "", what, mend);
             }
+        }
+        self.told(section, camera);
+    }
+
+    /// What contradicts itself in where a camera tells of what.
+    fn told(&mut self, section: &str, camera: &CameraConfig) {
+        let climbs = format!("{section}.climbs");
+        match (camera.climbs, camera.climb.is_empty()) {
+            (Climbs::Places, true) => {
+                let mend =
+                    format!("mark one, {section}.climb.<name> = [[x, y], …], or write \"anywhere\" or \"never\"");
+                self.refuse(climbs, "\"places\"", "no place is marked, so no climb would be told", mend);
+            }
+            (Climbs::Never, _) if camera.falls == Falls::Never => {
+                let mend = format!("remove one of the two, or the whole section [{section}]");
+                self.refuse(
+                    climbs,
+                    "\"never\"",
+                    "falls are never told of either: the camera watches for nothing",
+                    mend,
+                );
+            }
+            _ => {}
         }
     }
 }

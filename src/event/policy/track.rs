@@ -1,4 +1,4 @@
-//! One class at one camera: two sliding windows of scores, the alarm they raise and end, and its cooldown.
+//! One class at one camera: sliding windows of what was scored and seen, the alarm they raise and end, and its cooldown.
 
 use super::ClassModel;
 use crate::frame::Moment;
@@ -13,6 +13,12 @@ const RECOVERY_S: f64 = 2.0;
 /// Share of the scores in that time that must lie under `exit`: one flicker in ten delays nothing.
 const RECOVERY_SHARE: f64 = 0.9;
 
+/// Who is at a place where only climbers are need not convince the model for as long as elsewhere: in so many seconds …
+const THERE_S: f64 = 0.8;
+
+/// … this share of the ticks raises the alarm. A knee that is lost for a moment delays nothing, and one that is swung past is no climb.
+const THERE_SHARE: f64 = 0.8;
+
 /// The numbers of one class, ready to use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -22,6 +28,8 @@ pub(super) struct Limits {
     n: u32,
     recovery_k: u32,
     recovery_n: u32,
+    there_k: u32,
+    there_n: u32,
     cooldown: Duration,
 }
 
@@ -37,8 +45,10 @@ impl Limits {
         // A float cast saturates and turns NaN into 0, so any rate ends within the window.
         let recovery_n = ((RECOVERY_S * rate_hz).round() as u32).clamp(2, WINDOW);
         let recovery_k = ((RECOVERY_SHARE * f64::from(recovery_n)).ceil() as u32).clamp(2, recovery_n);
+        let there_n = ((THERE_S * rate_hz).round() as u32).clamp(2, WINDOW);
+        let there_k = ((THERE_SHARE * f64::from(there_n)).ceil() as u32).clamp(2, there_n);
         let (k, n) = (model.k.max(2), model.n.clamp(1, WINDOW));
-        Self { enter: model.enter, exit: model.exit, k, n, recovery_k, recovery_n, cooldown }
+        Self { enter: model.enter, exit: model.exit, k, n, recovery_k, recovery_n, there_k, there_n, cooldown }
     }
 }
 
@@ -103,6 +113,9 @@ pub(super) struct Track {
     high: Window,
     low: Window,
     calm: Window,
+    /// Whether somebody was at `place`.
+    there: Window,
+    place: Option<usize>,
     pub(super) incident: Option<Incident>,
     /// When the last alert of this class was raised.
     pub(super) raised: Option<Moment>,
@@ -113,13 +126,14 @@ pub(super) struct Track {
 impl Track {
     /// The score of one tick, `bridged` ticks after the last. One that is not a number is neither high nor low: it
     /// counts for nothing. A low one speaks for the end of the alarm unless `upright` denies it; after an
-    /// acknowledgement it always does.
+    /// acknowledgement it always does. `place` is where somebody was where only climbers are.
     pub(super) fn observe(
         &mut self,
         now: Moment,
         bridged: u32,
         score: f32,
         upright: Option<bool>,
+        place: Option<usize>,
         limits: &Limits,
     ) -> Step {
         (self.score, self.scored) = (score, now);
@@ -127,7 +141,12 @@ impl Track {
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
         self.low.push(score < limits.exit && over, bridged, limits.recovery_n);
         self.calm.push(score < limits.exit, bridged, limits.recovery_n);
-        let enough = self.hits() >= limits.k;
+        if place.is_some() && place != self.place {
+            // Two places are not one climb.
+            (self.there, self.place) = (Window::default(), place);
+        }
+        self.there.push(place.is_some(), bridged, limits.there_n);
+        let enough = self.hits() >= limits.k || self.there.bits.count_ones() >= limits.there_k;
         let settled = |window: Window| window.len == limits.recovery_n && window.bits.count_ones() >= limits.recovery_k;
         let (ended, quiet) = (settled(self.low), settled(self.calm));
         match &mut self.incident {
@@ -173,6 +192,7 @@ impl Track {
         self.high = Window::default();
         self.low = Window::default();
         self.calm = Window::default();
+        self.there = Window::default();
     }
 
     /// True if this is news. An alarm that nobody has been told of stays as it is.
@@ -187,6 +207,11 @@ impl Track {
 
     pub(super) fn hits(&self) -> u32 {
         self.high.bits.count_ones()
+    }
+
+    /// The place where somebody has been for half of what raises the alarm: one glimpse there names nothing.
+    pub(super) fn place(&self, limits: &Limits) -> Option<usize> {
+        self.place.filter(|_| 2 * self.there.bits.count_ones() >= self.hits().min(limits.there_n))
     }
 
     pub(super) fn newest_is_low(&self) -> bool {

@@ -25,6 +25,7 @@ fn row(seq: u64, camera: &str) -> Arc<Row> {
         event: EventType::Fall,
         class: Class::Fall,
         score: 1.0,
+        place: None,
         ledger,
     };
     let mut row = Row::new(seq, &event, &Context::default(), &Clock::start());

@@ -85,7 +85,7 @@ impl Driver {
         if !self.parts.config.home_assistant || self.connection.is_none() {
             return;
         }
-        let cameras = self.parts.telemetry.cameras();
+        let cameras = self.parts.telemetry.watches();
         if again || cameras != self.announced {
             let (device, expire_after) = (&self.parts.device, self.parts.tuning.expire_after());
             let payload = discovery::announcement(&self.topics, device, &cameras, &self.parts.evidence, expire_after);

@@ -104,6 +104,39 @@ fn spoil(config: &StoreConfig, pages: &[u64]) {
     }
 }
 
+/// Makes a closed store's file one that a falld wrote before places had names.
+fn age(config: &StoreConfig) {
+    let file = Connection::open(&config.path).unwrap();
+    file.execute_batch("ALTER TABLE events DROP COLUMN place").unwrap();
+}
+
+#[test]
+fn a_file_of_an_older_falld_goes_on_with_what_waits_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let old = event("bed");
+    open(&config).recorder().append(&old, &Context::default());
+    age(&config);
+    assert!(Store::check(&config).is_ok());
+
+    let climb = Event { event: EventType::Climb, place: Some("window".into()), ..event("bed") };
+    open(&config).recorder().append(&climb, &Context::default());
+    let rows = waiting(&mut open(&config).outbox().unwrap(), "bed");
+    let told: Vec<_> = rows.iter().map(|row| (row.seq, row.id, row.place.as_deref())).collect();
+    assert_eq!(told, [(1, old.id, None), (2, climb.id, Some("window"))]);
+}
+
+#[test]
+fn a_damaged_file_of_an_older_falld_is_saved_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let ids = some_delivered(&config, 60);
+    age(&config);
+    spoil(&config, &pages(&config, "events_by_acknowledgement"));
+    let saved = waiting(&mut open(&config).outbox().unwrap(), "bed");
+    assert!(saved.iter().map(|row| row.id).eq(ids));
+}
+
 #[test]
 fn a_cut_between_the_two_renames_of_a_replacement_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
