@@ -144,6 +144,7 @@ fn make_install_puts_everything_in_its_place() {
         ("usr/share/falld/model/manifest.json", 0o644),
         ("usr/share/falld/model/head.onnx", 0o644),
         ("usr/share/doc/falld/operations.md", 0o644),
+        ("usr/share/doc/falld/falld_alert.yaml", 0o644),
         ("usr/share/doc/falld/schemas/event.json", 0o644),
         ("etc/falld/falld.toml", 0o640),
         ("etc/falld/conf.d", 0o750),

@@ -104,6 +104,26 @@ mod tests {
     use crate::mqtt::command;
 
     #[test]
+    fn the_blueprint_knows_the_events_as_home_assistant_is_told_of_them() {
+        let blueprint = include_str!("../../deploy/home-assistant/falld_alert.yaml");
+        let cameras = [("bed".into(), Class::ALL.to_vec())].into();
+        let topics = Topics::new("falld", "house");
+        let bytes = announcement(&topics, "house", &cameras, &BTreeSet::new(), Duration::from_secs(90));
+        let message: Value = serde_json::from_slice(&bytes).unwrap();
+        let template = message["cmps"]["bed_event"]["value_template"].as_str().unwrap();
+        for event in EventType::ALL.into_iter().filter(|event| *event != EventType::Test) {
+            assert!(blueprint.contains(&format!("'{}'", event.as_str())), "it does not know {}", event.as_str());
+        }
+        let ends = |c: char| !(c.is_ascii_lowercase() || c == '_');
+        let read: BTreeSet<&str> =
+            blueprint.split("to_state.attributes.").skip(1).filter_map(|rest| rest.split(ends).next()).collect();
+        assert!(read.contains("incident"), "{read:?}");
+        for attribute in read {
+            assert!(template.contains(&format!("'{attribute}':")), "no event has {attribute}");
+        }
+    }
+
+    #[test]
     fn every_entity_has_an_id_of_its_own_and_commands_that_parse() {
         let topics = Topics::new("falld", "house");
         let cameras = [("bed".into(), Class::ALL.to_vec()), ("hall".into(), vec![Class::Fall])].into();
