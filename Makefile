@@ -56,7 +56,7 @@ install: ## Install program, model, runtime, unit and a first configuration (aft
 	install -D -m 644 systemd/falld.sysusers $(lib)/sysusers.d/falld.conf
 	install -D -m 644 systemd/falld.tmpfiles $(lib)/tmpfiles.d/falld.conf
 	install -m 644 $(wildcard README.md CHANGELOG.md) LICENSE docs/installation.md docs/operations.md deploy/falld.toml \
-		deploy/prometheus-rules.yml deploy/home-assistant/falld_alert.yaml $(share)/doc/falld/
+		deploy/prometheus-rules.yml $(wildcard deploy/home-assistant/*.yaml) $(share)/doc/falld/
 	install -m 644 deploy/schemas/*.json $(share)/doc/falld/schemas/
 	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/falld $(DESTDIR)$(SYSCONFDIR)/falld/conf.d
 	@[ -e $(DESTDIR)$(SYSCONFDIR)/falld/falld.toml ] || \

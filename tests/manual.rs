@@ -23,6 +23,7 @@ fn metrics() -> BTreeSet<String> {
     let mut metrics = Metrics::new();
     metrics.set_model("0", "int8", "cpu");
     metrics.camera("bed").frame_age.observe(0.1);
+    metrics.set_watches("bed", &[Class::Fall]);
     metrics.event("bed", Class::Fall, EventType::Fall);
     let text = metrics.render().expect("rendered");
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -145,6 +146,7 @@ fn make_install_puts_everything_in_its_place() {
         ("usr/share/falld/model/head.onnx", 0o644),
         ("usr/share/doc/falld/operations.md", 0o644),
         ("usr/share/doc/falld/falld_alert.yaml", 0o644),
+        ("usr/share/doc/falld/falld_blind.yaml", 0o644),
         ("usr/share/doc/falld/schemas/event.json", 0o644),
         ("etc/falld/falld.toml", 0o640),
         ("etc/falld/conf.d", 0o750),
