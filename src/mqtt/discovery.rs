@@ -55,8 +55,13 @@ pub(crate) fn announcement(
             "value_template": when("value_json.health != 'ok'"), "expire_after": expires,
         });
         add("blind", "binary_sensor", "blind", blind);
-        let template = "{{ {'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
-                        'score': value_json.score, 'place': value_json.place, 't_event': value_json.t_event} | to_json }}";
+        // Whoever acts on an event knows from it where its acknowledgement goes.
+        let template = format!(
+            "{{{{ {{'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
+             'score': value_json.score, 'place': value_json.place, 't_event': value_json.t_event, \
+             'command_topic': {}}} | to_json }}}}",
+            json!(command)
+        );
         let types: Vec<&str> = EventType::ALL.iter().map(|event| event.as_str()).collect();
         let event = json!({
             "state_topic": topics.event(camera), "qos": 1, "event_types": types, "value_template": template,
@@ -111,12 +116,13 @@ mod tests {
         let bytes = announcement(&topics, "house", &cameras, &BTreeSet::new(), Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let template = message["cmps"]["bed_event"]["value_template"].as_str().unwrap();
+        assert!(template.contains("'command_topic': \"falld/house/bed/cmd\"} | to_json }}"), "{template}");
         for event in EventType::ALL.into_iter().filter(|event| *event != EventType::Test) {
             assert!(blueprint.contains(&format!("'{}'", event.as_str())), "it does not know {}", event.as_str());
         }
         let ends = |c: char| !(c.is_ascii_lowercase() || c == '_');
         let read: BTreeSet<&str> =
-            blueprint.split("to_state.attributes.").skip(1).filter_map(|rest| rest.split(ends).next()).collect();
+            blueprint.split("last.").skip(1).filter_map(|rest| rest.split(ends).next()).collect();
         assert!(read.contains("incident"), "{read:?}");
         for attribute in read {
             assert!(template.contains(&format!("'{attribute}':")), "no event has {attribute}");
