@@ -10,10 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def whole(path):
-    """The file to write in place of `path`, whose name it takes at the end. Several processes may be making it at once."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    """An open file to write in place of `path`, whose name it takes at the end. Several processes may be making it at once."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        yield part
+        with open(part, "wb") as file:
+            yield file
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)

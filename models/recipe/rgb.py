@@ -71,7 +71,8 @@ class Clip:
             folder.mkdir(parents=True, exist_ok=True)
             times, missed, frames = ticks(path, side)
             labels, seen = known(path, times)
-            np.save(pictures, frames)
+            with whole(pictures) as part:
+                np.save(part, frames)
             with whole(about) as part:
                 np.savez(part, times=times, missed=missed, labels=labels, seen=seen)
         with np.load(about) as d:

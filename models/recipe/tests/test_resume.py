@@ -18,13 +18,21 @@ def test_a_training_goes_on_only_from_its_own_start(tmp_path):
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "people.npz"
     with pytest.raises(OSError, match="disk full"), resume.whole(path) as part:
-        part.write_bytes(b"half")
+        part.write(b"half")
         raise OSError("disk full")
     assert not list(tmp_path.iterdir())
-    with resume.whole(path) as part:
-        part.write_bytes(b"all of it")
-        assert not path.exists()
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"all of it"] and path.exists()
+
+
+def test_two_processes_make_the_same_file(tmp_path, monkeypatch):
+    path, process = tmp_path / "people.npz", iter((1, 2))
+    monkeypatch.setattr(resume.os, "getpid", lambda: next(process))
+    with resume.whole(path) as slow:
+        slow.write(b"all ")
+        with resume.whole(path) as quick:
+            quick.write(b"all of it")
+        assert path.read_bytes() == b"all of it"
+        slow.write(b"of it")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"all of it"]
 
 
 def test_a_folder_holds_what_one_encoder_said(tmp_path):
