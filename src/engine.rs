@@ -297,13 +297,13 @@ impl Engine {
         let seen = &self.encoding.people[index * people..(index + 1) * people];
         let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
         let upright = posture.map(|posture| posture == Posture::Upright);
-        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright, place: None };
+        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright, places: 0 };
         let logits = self.scoring.logits.chunks_exact(spec.classes.len()).skip(first);
         for (logits, person) in logits.zip(clip.newest()) {
             let judged = zones.judge(self.shares(logits), person, spec, view);
             greatest.fall = greatest.fall.max(judged.fall);
             greatest.climb = greatest.climb.max(judged.climb);
-            greatest.place = greatest.place.or(judged.place);
+            greatest.places |= judged.places;
         }
         greatest
     }

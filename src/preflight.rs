@@ -61,7 +61,7 @@ fn wide(loaded: &Loaded) -> Vec<Problem> {
     places.filter(|(_, area)| *area > WIDE).map(odd).collect()
 }
 
-/// Places that are marked and mean nothing, since the camera tells of nothing there.
+/// Places that change no alert, since the camera tells of nothing there.
 fn idle(loaded: &Loaded) -> Vec<Problem> {
     let cameras = loaded.config.camera.iter().flat_map(|(id, camera)| {
         let falls = (camera.falls == Falls::Never && !camera.rest.is_empty()).then_some(("falls", "rest"));
@@ -72,7 +72,7 @@ fn idle(loaded: &Loaded) -> Vec<Problem> {
         origin: loaded.origin(&key),
         key,
         value: Some("\"never\"".into()),
-        what: format!("the places that `{places}` marks mean nothing"),
+        what: format!("the places that `{places}` marks change no alert and are only drawn"),
         mend: format!("remove `{places}`, or this key"),
     };
     cameras.map(odd).collect()
@@ -137,7 +137,7 @@ mod tests {
         let places = "rest.bed = [[0, 0], [0.5, 0], [0.5, 0.5]]\nclimb.sill = [[0, 0], [0.5, 0], [0.5, 0.5]]";
         let warned = |more: &str| {
             let warnings = look(&loaded(&format!("[camera.a]\nsource = \"x\"\n{places}\n{more}"))).warnings;
-            warnings.into_iter().filter(|warning| warning.contains("mean nothing")).collect::<Vec<_>>()
+            warnings.into_iter().filter(|warning| warning.contains("change no alert")).collect::<Vec<_>>()
         };
         assert_eq!(warned("climbs = \"places\""), [""; 0]);
         let (falls, climbs) = (warned("falls = \"never\""), warned("climbs = \"never\""));

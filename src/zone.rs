@@ -38,9 +38,12 @@ pub struct Judged {
     pub fall: f32,
     /// p(climb), where climbs are told of.
     pub climb: f32,
-    /// The number of the marked place where only climbers are and this person is.
-    pub place: Option<usize>,
+    /// The marked places where only climbers are and this person is.
+    pub places: Places,
 }
+
+/// Some of a camera's marked places, a bit for the number of each.
+pub type Places = u64;
 
 impl Zones {
     /// What a camera's configuration says.
@@ -98,13 +101,13 @@ impl Zones {
         };
         // One glimpse of a knee is no climb: it must be seen there at each tick that counts.
         let seen = person.filter(|(_, ago)| *ago == 0 && self.climbs != Climbs::Never);
-        let place = seen.and_then(|(row, _)| self.climbs_at(row, spec, view));
+        let places = seen.map_or(0, |(row, _)| self.climbs_at(row, spec, view));
         let climb = match self.climbs {
-            _ if place.is_some() => 1.0,
+            _ if places != 0 => 1.0,
             Climbs::Anywhere => climb,
             Climbs::Places | Climbs::Never => 0.0,
         };
-        Judged { fall, climb, place }
+        Judged { fall, climb, places }
     }
 
     /// True if the person of `row`, f32 `[F]`, seen in a fitted picture of which the camera fills `view`, rests: the middle of the
@@ -113,15 +116,15 @@ impl Zones {
         if self.rest.is_empty() {
             return false;
         }
-        holding(&self.rest, part(body::centre(row), spec.frame, view)).is_some()
+        holding(&self.rest, part(body::centre(row), spec.frame, view)) != 0
     }
 
-    /// The number of the marked place where a knee of the person of `row` is and does not belong; as in [`rests`](Self::rests).
-    pub fn climbs_at(&self, row: &[f32], spec: &Spec, view: View) -> Option<usize> {
+    /// The marked places where a knee of the person of `row` is and does not belong; as in [`rests`](Self::rests).
+    pub fn climbs_at(&self, row: &[f32], spec: &Spec, view: View) -> Places {
         if self.climb.is_empty() {
-            return None;
+            return 0;
         }
-        body::knees(row).find_map(|knee| holding(&self.climb, part(knee, spec.frame, view)))
+        body::knees(row).fold(0, |places, knee| places | holding(&self.climb, part(knee, spec.frame, view)))
     }
 }
 
@@ -137,8 +140,10 @@ fn whole([x, y]: [f32; 2], size: Size, view: View) -> [f32; 2] {
     [whole(y, size.height, view.top, view.height), whole(x, size.width, view.left, view.width)]
 }
 
-fn holding(outlines: &[Outline], point: [f32; 2]) -> Option<usize> {
-    outlines.iter().position(|outline| inside(outline, point))
+/// Which outlines hold a point. Nobody marks more than a number has bits; those beyond share the last.
+fn holding(outlines: &[Outline], point: [f32; 2]) -> Places {
+    let holds = outlines.iter().enumerate().filter(|(_, outline)| inside(outline, point));
+    holds.fold(0, |places, (at, _)| places | 1 << at.min(Places::BITS as usize - 1))
 }
 
 /// True if a ray from `point` to the right crosses the outline an odd number of times (the even–odd rule).
@@ -245,8 +250,8 @@ mod tests {
         let judge = |person| zones.judge((0.9, 0.1), person, &spec, View::whole(spec.frame));
         let judged = [0, 1, 15, 16].map(|ago| judge(Some((&row[..], ago))));
         assert_eq!(judged.map(|judged| (judged.fall, judged.climb)), [(0.0, 1.0), (0.0, 0.1), (0.0, 0.1), (0.9, 0.1)]);
-        assert_eq!(judged.map(|judged| judged.place), [Some(0), None, None, None]);
-        assert_eq!(judge(None), Judged { fall: 0.9, climb: 0.1, place: None }, "the scene is nowhere");
+        assert_eq!(judged.map(|judged| judged.places), [1, 0, 0, 0]);
+        assert_eq!(judge(None), Judged { fall: 0.9, climb: 0.1, places: 0 }, "the scene is nowhere");
     }
 
     #[test]
@@ -282,7 +287,7 @@ mod tests {
         let view = View::whole(spec.frame);
         assert!(zones.rests(&lies(0.6), &spec, view));
         assert!(!zones.rests(&lies(0.9), &spec, view));
-        assert_eq!(zones.climbs_at(&lies(0.6), &spec, view), None, "a bed is no window sill");
+        assert_eq!(zones.climbs_at(&lies(0.6), &spec, view), 0, "a bed is no window sill");
         assert!(!Zones::default().rests(&lies(0.6), &spec, view));
     }
 
@@ -300,12 +305,12 @@ mod tests {
         let shelf = vec![[0.1, 0.1], [0.3, 0.1], [0.3, 0.5], [0.1, 0.5]];
         let (zones, spec) = (zones(&[], &[shelf, sill]), spec());
         let at = |row: &[f32]| zones.climbs_at(row, &spec, View::whole(spec.frame));
-        assert_eq!(at(&person(&[(13, [0.48, 0.7]), (14, [0.8, 0.7])])), Some(1));
-        assert_eq!(at(&person(&[(13, [0.48, 0.2])])), Some(0));
-        assert_eq!(at(&person(&[(9, [0.4, 0.7]), (11, [0.45, 0.7]), (13, [0.7, 0.7])])), None);
+        assert_eq!(at(&person(&[(13, [0.48, 0.7]), (14, [0.8, 0.7])])), 0b10);
+        assert_eq!(at(&person(&[(13, [0.48, 0.2]), (14, [0.4, 0.7])])), 0b11);
+        assert_eq!(at(&person(&[(9, [0.4, 0.7]), (11, [0.45, 0.7]), (13, [0.7, 0.7])])), 0);
         let mut unseen = person(&[(13, [0.4, 0.7])]);
         unseen[3 * 13 + 2] = 0.05;
-        assert_eq!(at(&unseen), None, "nobody guesses where a hidden knee is");
+        assert_eq!(at(&unseen), 0, "nobody guesses where a hidden knee is");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn marked_places_mean_what_they_mean_to_the_recipe() {
         spec.frame = Size { width: number(&case["width"]), height: number(&case["height"]) };
         let [left, top, width, height] = [0, 1, 2, 3].map(|side| number(&case["view"][side]));
         let (row, view) = (numbers(&case["row"]), View { left, top, width, height });
-        let said = [zones.rests(&row, &spec, view), zones.climbs_at(&row, &spec, view).is_some()];
+        let said = [zones.rests(&row, &spec, view), zones.climbs_at(&row, &spec, view) != 0];
         assert_eq!(said, [case["rests"].as_bool().unwrap(), case["climbs"].as_bool().unwrap()], "case {index}");
         counted = [0, 1].map(|which| counted[which] + usize::from(said[which]));
     }
@@ -138,9 +138,8 @@ fn alarms_are_raised_at_the_scores_at_which_the_recipe_raises_them() {
         for (at, (score, bridged)) in scores.enumerate() {
             let bridged = bridged.as_u64().unwrap();
             tick += 1 + bridged;
-            let (score, there) = (score.as_f64().unwrap() as f32, case["there"].as_array().unwrap());
-            let place = there.contains(&at.into()).then_some(0);
-            let scores = Scores { fall: if climbs { 0.0 } else { score }, climb: score, upright: None, place };
+            let (score, places) = (score.as_f64().unwrap() as f32, case["places"][at].as_u64().unwrap());
+            let scores = Scores { fall: if climbs { 0.0 } else { score }, climb: score, upright: None, places };
             let now = Duration::from_secs_f64(tick as f64 / rate);
             let told = policy.observe(now, bridged as u32, scores);
             if first.is_none() && told.is_some_and(|told| told.event == expected) {

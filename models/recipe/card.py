@@ -61,7 +61,7 @@ LIMITS = """
   that training clips show, most of them the very scene: a fall and its twin are neighbours, and one may be trained on while the other validates.
   The rows "validation, people never trained on" above are the others.
 - **Climbs**: {climbs}. {chairs} It takes
-  {climb_k} of {climb_n} ticks, so a climb is told at least {climb_s:.1f} s after it is first recognised. No real child was ever tried.
+  {climb_k} of {climb_n} ticks, so a climb is told at least {climb_s:.1f} s after it is first recognised, at a place that the site marked 0.7 s after a knee is seen there. No real child was ever tried.
 - The encoder has seen photos of every place that stands behind windows and as a backdrop, also in held-out clips.
 - The recipe makes a bundle like this one, not the same: trainings stop by the clock.
 - Lying on the floor without the fall having been seen in the last 4 s is not reported. Lying down fast on purpose, and falls that

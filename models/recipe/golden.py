@@ -64,11 +64,15 @@ def policies(rng):
         rule = {"enter": 0.6, "exit": 0.3, **dict(zip("kn", ((5, 7), (6, 8), (8, 10), (20, 24))[case % 4], strict=True))}
         score = np.round(np.clip(np.repeat(rng.uniform(0, 0.9, 12), 5) + rng.normal(0, 0.1, 60), 0, 1), 3)
         bridged = rng.choice(config.HOLD_TICKS + 1, 60, p=((1, 0, 0, 0), (0.5, 0.5, 0, 0), (0, 1, 0, 0), (0.2, 0.3, 0.3, 0.2))[case // 10 if case < 40 else case // 5 % 4])
-        there = np.repeat(rng.uniform(size=6) < 0.4, 10) & (rng.uniform(size=60) < 0.85) if case >= 40 else np.zeros(60, bool)
+        places = np.zeros(60, int)
+        if case >= 40:
+            # Now and then at one of two places, of which the other is seen as well or instead for a moment.
+            places = np.repeat(rng.choice(3, 6, p=(0.5, 0.3, 0.2)), 10) * (rng.uniform(size=60) < 0.85)
+            places = np.where((places > 0) & (rng.uniform(size=60) < 0.1), rng.integers(1, 4, 60), places)
         policy, times = Policy(**rule), np.cumsum(1 + bridged) / config.RATE
-        alerts = [i for i in range(len(score)) if policy.step(times[i], score[i], int(bridged[i]), float(there[i]))]
+        alerts = [i for i in range(len(score)) if policy.step(times[i], score[i], int(bridged[i]), int(places[i]))]
         out.append({"policy": rule, "rate_hz": config.RATE, "scores": score.tolist(), "bridged": bridged.tolist(),
-                    "class": "fall" if case < 40 else "climb", "there": np.flatnonzero(there).tolist(), "first_alert": alerts[0] if alerts else None})
+                    "class": "fall" if case < 40 else "climb", "places": places.tolist(), "first_alert": alerts[0] if alerts else None})
     return out
 
 
@@ -87,7 +91,7 @@ def placings(rng):
         _, _, high, wide = fit(height, width)
         out.append({"rest": [o.tolist() for o in zones.rest], "climb": [o.tolist() for o in zones.climb], "row": row.astype(float).round(3).tolist(),
                     "width": config.WIDTH, "height": config.HEIGHT, "view": [(config.WIDTH - wide) // 2, (config.HEIGHT - high) // 2, wide, high],
-                    "rests": zones.rests(row), "climbs": zones.climbs(row)})
+                    "rests": zones.rests(row), "climbs": zones.climbs(row) != 0})
     return out
 
 

@@ -3,7 +3,9 @@
 falld does the same in Rust; `tests/data/golden/` holds what both must give. Numbers come from the bundle's manifest.
 """
 
+import functools
 import json
+import operator
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ EARLY = 0.25   # of a period: a frame may come this much before its tick is due
 LOCK = 0.02    # a source whose mean interval is this near to the period drives the grid
 PULL = 0.1     # how much of a frame's distance from its tick a driving source takes off at once
 MEAN = 1 / 16  # weight of the newest interval in the mean
-THERE = 10, 12  # so many of so many ticks with somebody where only climbers are raise a climb by themselves
+THERE = 10, 12  # so many of so many ticks with somebody at one place where only climbers are raise a climb by themselves
 
 
 class Cadence:
@@ -132,7 +134,7 @@ class Rings:
             ring = self.people.get(ids[row])
             seen = list(reversed(ring.seen)) if ring else []
             if 1 not in seen:
-                return fall, climb * zones.elsewhere, 0.0
+                return fall, climb * zones.elsewhere, 0
             ago = seen.index(1)
             return zones.judge(ring.rows[-1 - ago], ago, fall, climb)
 
@@ -149,17 +151,18 @@ def shares(logits, temperature):
 
 def scores(logits, temperature, judge=None):
     """Logits (R,K) -> (fall score, climb score) of the camera: the greatest over the rows, of which `judge(row, fall, climb)` says
-    what each becomes where places are marked, and whether somebody is where only climbers are."""
+    what each becomes where places are marked, and all places where only climbers are and somebody is, a bit for each."""
     each = shares(logits, temperature)
-    if judge:
-        each = np.array([judge(row, *pair) for row, pair in enumerate(each)])
-    return tuple(float(greatest) for greatest in each.max(0))
+    if not judge:
+        return tuple(float(greatest) for greatest in each.max(0))
+    falls, climbs, places = zip(*(judge(row, *pair) for row, pair in enumerate(each)), strict=True)
+    return float(max(falls)), float(max(climbs)), functools.reduce(operator.or_, places)
 
 
 @dataclass
 class Policy:
-    """k of the last n ticks at or above `enter` raise, or THERE of them with somebody where only climbers are; it rearms when k of n are
-    below `exit` and `cooldown` passed. A tick that was bridged counts as the lesser of the scores on both sides for `enter`, as the
+    """k of the last n ticks at or above `enter` raise, or THERE of them with somebody at one place where only climbers are; it rearms when k
+    of n are below `exit` and `cooldown` passed. A tick that was bridged counts as the lesser of the scores on both sides for `enter`, as the
     greater for `exit`."""
 
     enter: float
@@ -169,16 +172,21 @@ class Policy:
     cooldown: float = 30.0  # falld's default
 
     def __post_init__(self):
-        self.window, self.there, self.last, self.up = deque(maxlen=self.n), deque(maxlen=THERE[1]), None, False
+        self.window, self.there, self.place, self.last, self.up = deque(maxlen=self.n), deque(maxlen=THERE[1]), None, None, False
 
-    def step(self, t, score, bridged=0, there=0.0):
-        """True if this score, so many bridged ticks after the last one, raises an alert; `there` is 1 with somebody where only climbers are."""
+    def step(self, t, score, bridged=0, places=0):
+        """True if this score, so many bridged ticks after the last one, raises an alert; `places` are those where only climbers are and
+        somebody is, a bit for each."""
+        if places and (self.place is None or not places >> self.place & 1):
+            self.there.clear()
+            self.place = (places & -places).bit_length() - 1
         before = self.window[-1] if self.window else None
         for _ in range(bridged if before else 0):
             self.window.append((min(before[0], score), max(before[1], score)))
-            self.there.append(min(self.there[-1], there))
+            if self.there:
+                self.there.append(self.there[-1] and places != 0)
         self.window.append((score, score))
-        self.there.append(there)
+        self.there.append(places != 0)
         enough = sum(least >= self.enter for least, _ in self.window) >= self.k or sum(self.there) >= THERE[0]
         if self.up:
             self.up = sum(most < self.exit for _, most in self.window) < self.k
@@ -226,13 +234,13 @@ def encode_clip(encode, frames, rate=config.RATE):
 
 def replay(manifest, logits, encoded, zones=None):
     """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it); with the places of `zones` marked
-    also whether somebody is where only climbers are."""
+    also the places where only climbers are and somebody is, a bit for each."""
     rings, out = Rings(manifest), []
     for t, gap, people, scene in zip(*encoded, strict=True):
         rings.tick(people, scene, int(gap))
         asked = rings.inputs()
-        fall, climb, *there = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
-        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0, *there))
+        fall, climb, *places = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
+        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0, *places))
     return out
 
 
@@ -240,8 +248,8 @@ def alerts(manifest, rows):
     """Rows of `replay` -> [(t, "fall" | "climb")] by the manifest's policy."""
     found = []
     policies = {name: Policy(**manifest["policy"][name]) for name in ("fall", "climb")}
-    for t, fall, climb, bridged, *there in rows:
-        for name, said in (("fall", (fall, bridged)), ("climb", (climb, bridged, *there))):
+    for t, fall, climb, bridged, *places in rows:
+        for name, said in (("fall", (fall, bridged)), ("climb", (climb, bridged, *places))):
             if policies[name].step(t, *said):
                 found.append((t, name))
     return found

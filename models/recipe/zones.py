@@ -65,10 +65,11 @@ class Zones:
         return bool(self.rest) and self.holds(self.rest, centre(row))
 
     def climbs(self, row):
-        """A knee is where it does not belong."""
-        return bool(self.climb) and any(self.holds(self.climb, knee) for knee in joints(row, KNEES))
+        """The places where a knee is and does not belong, a bit for the number of each."""
+        knees = [self.part(knee) for knee in joints(row, KNEES)] if self.climb else []
+        return sum(1 << at for at, outline in enumerate(self.climb) if any(inside(outline, knee) for knee in knees))
 
     def judge(self, row, ago, fall, climb):
-        """What a person's scores become who was seen so many ticks ago as `row` says: (fall, climb, 1 if they are where only climbers are)."""
-        rests, climbs = ago <= RESTS_ON * config.RATE and self.rests(row), ago == 0 and self.climbs(row)
-        return 0.0 if rests else fall, 1.0 if climbs else climb * self.elsewhere, float(climbs)
+        """What a person's scores become who was seen so many ticks ago as `row` says: (fall, climb, places as `climbs`)."""
+        rests, places = ago <= RESTS_ON * config.RATE and self.rests(row), self.climbs(row) if ago == 0 else 0
+        return 0.0 if rests else fall, 1.0 if places else climb * self.elsewhere, places

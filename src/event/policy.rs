@@ -102,8 +102,8 @@ pub struct Scores {
     pub fall: f32,
     /// p(climb).
     pub climb: f32,
-    /// Somebody is at the marked place of this number, where only climbers are.
-    pub place: Option<usize>,
+    /// The marked places where only climbers are and somebody is, a bit for the number of each.
+    pub places: u64,
     /// Everybody in the picture is seen upright. `None` if the model cannot tell: then low scores alone end an alarm.
     pub upright: Option<bool>,
 }
@@ -225,8 +225,8 @@ impl Policy {
     /// One scored tick, with so many ticks `bridged` since the last one: 0 at the model's own rate.
     pub fn observe(&mut self, now: Moment, bridged: u32, scores: Scores) -> Option<Transition> {
         self.pass(now);
-        let fall = self.fall.observe(now, bridged, scores.fall, scores.upright, None, &self.fall_limits);
-        let climb = self.climb.observe(now, bridged, scores.climb, None, scores.place, &self.climb_limits);
+        let fall = self.fall.observe(now, bridged, scores.fall, scores.upright, 0, &self.fall_limits);
+        let climb = self.climb.observe(now, bridged, scores.climb, None, scores.places, &self.climb_limits);
         if matches!(fall, Step::Ended { .. }) {
             self.rest = Rest::Recovered(now);
         }

@@ -24,7 +24,8 @@ struct Room {
     policy: Policy,
     tick: u64,
     upright: Option<bool>,
-    place: Option<usize>,
+    /// The places where somebody is, a bit for each.
+    at: u64,
     told: Vec<(f64, EventType)>,
     /// Where each of them was.
     places: Vec<Option<usize>>,
@@ -36,7 +37,7 @@ impl Room {
             policy: Policy::new(&MODEL, RATE, config),
             tick: 0,
             upright: None,
-            place: None,
+            at: 0,
             told: Vec::new(),
             places: Vec::new(),
         }
@@ -54,7 +55,7 @@ impl Room {
     fn scores_each(&mut self, step: u32, seconds: f64, fall: f32, climb: f32) -> &mut Self {
         for _ in 0..(seconds * RATE / f64::from(step)).round() as u64 {
             self.tick += u64::from(step);
-            let scores = Scores { fall, climb, upright: self.upright, place: self.place };
+            let scores = Scores { fall, climb, upright: self.upright, places: self.at };
             let told = self.policy.observe(tick_time(self.tick), step - 1, scores);
             self.hear(told);
         }

@@ -73,7 +73,7 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
                     places.push(None);
-                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None, place: None }), None]
+                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None, places: 0 }), None]
                 }
                 Act::There { place, nth, .. } => {
                     let place = (step % nth != 0).then_some(*place);
@@ -81,7 +81,8 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     fall.push(false);
                     climb.push(place.is_some());
                     places.push(place);
-                    [policy.observe(at, 0, Scores { fall: 0.1, climb: score, upright: None, place }), None]
+                    let places = place.map_or(0, |place| 1 << place);
+                    [policy.observe(at, 0, Scores { fall: 0.1, climb: score, upright: None, places }), None]
                 }
                 Act::Away(_) => [policy.tick(at), None],
                 Act::Lost => [policy.camera_lost(at), None],

@@ -188,9 +188,13 @@ fn room_with_places() -> Room {
 
 impl Room {
     fn at(&mut self, place: usize, ticks: u32) -> &mut Self {
-        self.place = Some(place);
+        self.at_each(1 << place, ticks)
+    }
+
+    fn at_each(&mut self, places: u64, ticks: u32) -> &mut Self {
+        self.at = places;
         self.scores(f64::from(ticks) / RATE, 0.02, 1.0);
-        self.place = None;
+        self.at = 0;
         self
     }
 
@@ -226,6 +230,13 @@ fn two_places_are_not_one_climb() {
         room.at(0, 4).at(1, 4).nowhere(3);
     }
     assert_eq!(room.events(), []);
+}
+
+#[test]
+fn child_has_a_knee_in_each_of_two_panes_and_one_is_lost_now_and_then() {
+    let mut room = room_with_places();
+    room.nowhere(75).at_each(0b10, 2).at_each(0b11, 3).at_each(0b10, 2).at_each(0b11, 3);
+    assert_eq!((room.events(), room.places.clone()), (vec![Climb], vec![Some(1)]));
 }
 
 #[test]

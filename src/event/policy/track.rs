@@ -126,14 +126,15 @@ pub(super) struct Track {
 impl Track {
     /// The score of one tick, `bridged` ticks after the last. One that is not a number is neither high nor low: it
     /// counts for nothing. A low one speaks for the end of the alarm unless `upright` denies it; after an
-    /// acknowledgement it always does. `place` is where somebody was where only climbers are.
+    /// acknowledgement it always does. `places` are those where only climbers are
+    /// and somebody was, a bit for each.
     pub(super) fn observe(
         &mut self,
         now: Moment,
         bridged: u32,
         score: f32,
         upright: Option<bool>,
-        place: Option<usize>,
+        places: u64,
         limits: &Limits,
     ) -> Step {
         (self.score, self.scored) = (score, now);
@@ -141,11 +142,11 @@ impl Track {
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
         self.low.push(score < limits.exit && over, bridged, limits.recovery_n);
         self.calm.push(score < limits.exit, bridged, limits.recovery_n);
-        if place.is_some() && place != self.place {
-            // Two places are not one climb.
-            (self.there, self.place) = (Window::default(), place);
+        if places != 0 && self.place.is_none_or(|place| places & 1 << place == 0) {
+            // One place and then another are not one climb.
+            (self.there, self.place) = (Window::default(), Some(places.trailing_zeros() as usize));
         }
-        self.there.push(place.is_some(), bridged, limits.there_n);
+        self.there.push(places != 0, bridged, limits.there_n);
         let enough = self.hits() >= limits.k || self.there.bits.count_ones() >= limits.there_k;
         let settled = |window: Window| window.len == limits.recovery_n && window.bits.count_ones() >= limits.recovery_k;
         let (ended, quiet) = (settled(self.low), settled(self.calm));
