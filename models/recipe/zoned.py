@@ -4,11 +4,13 @@
 
 Each bed and sofa is marked for resting: the outline of its top and a hand's breadth above it, as the camera sees them. Each window sill, each shelf and each rail is
 marked for climbing: the half metre above a sill's or a rail's top, a shelf's front above 0.6 m. So an installer would draw them who
-draws well. Counts each clip with and without, and writes `LAB/zoned.json`.
+draws well. Counts each clip without places, with them, with them and no climb told of sooner than elsewhere, and, where a place to climb is marked, with
+climbs told of there alone (falld's `climbs = "places"`); and writes `LAB/zoned.json`.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,9 +22,10 @@ from render.body import pool
 from render.camera import Camera, project
 from render.mocap import Library
 from render.perform import perform
-from stream import Bundle, replay
+from stream import Bundle, alerts, replay
 from zones import Zones
 
+WAYS = "without", "with", "no sooner", "there alone"
 REST, CLIMB = ("bed", "sofa"), ("sill", "shelf", "rail")
 LYING = 0.1   # metres over a bed: a hand's breadth, under which nobody is seen who lies on the floor behind it
 ABOVE = 0.5   # metres over a sill or a rail that belong to it
@@ -62,8 +65,19 @@ def marked(spec, people, library):
     return zones, kinds
 
 
+def judged(bundle, encoded, zones, fall):
+    """What `judge_rows` says of a clip in each of WAYS, and when its first climb is told of."""
+    said = []  # the head is asked the same each time
+    rows = [replay(bundle.manifest, lambda *rings: said.append(bundle.logits(*rings)) or said[-1], encoded)]
+    for z in (zones, replace(zones, elsewhere=False)):
+        again = iter(said)
+        rows.append(replay(bundle.manifest, lambda *_, again=again: next(again), encoded, z))
+    first = lambda r: next((t for t, kind in alerts(bundle.manifest, r) if kind == "climb"), None)
+    return [judge_rows(bundle.manifest, r, fall) | {"climb_at": first(r)} for r in (rows[0], rows[1], [row[:4] for row in rows[1]], rows[2])]
+
+
 def counted(bundle, encodings, folders, people, library):
-    """{group: [(what `judge_rows` says without zones, with them, kinds of props marked, scenario, clip)]} of all clips in `folders`."""
+    """{group: [(what `judged` says, kinds of props marked, scenario, clip)]} of all clips in `folders`."""
     out = {}
     for path in tqdm([path for folder in folders for path in sorted(folder.glob("[0-9]*.json"))], "clips"):
         spec = json.loads(path.read_text())
@@ -74,8 +88,7 @@ def counted(bundle, encodings, folders, people, library):
         shown = [(group, None, fall)] + ([("twins", fall["onset"], None)] if fall and fall["onset"] > 1 else [])
         for group, onset, fall in shown:
             encoded = encodings.of(path.with_suffix(".mp4"), onset)
-            without, with_them = (judge_rows(bundle.manifest, replay(bundle.manifest, bundle.logits, encoded, z), fall) for z in (None, zones))
-            out.setdefault(group, []).append((without, with_them, kinds, spec["scenario"], path.stem))
+            out.setdefault(group, []).append((judged(bundle, encoded, zones, fall), kinds, spec["scenario"], path.stem))
     return out
 
 
@@ -83,15 +96,18 @@ def table(clips):
     """What `counted` found, in numbers: each group, and climbs by what is climbed."""
     groups = dict(clips)
     for clip in clips.get("climbs", []):
-        groups.setdefault(clip[3], []).append(clip)
+        groups.setdefault(clip[2], []).append(clip)
     found = {}
     for group, of in groups.items():
-        found[group] = {"marked": sum(bool(kinds) for _, _, kinds, _, _ in of), "rest": sum(bool(set(kinds) & set(REST)) for _, _, kinds, _, _ in of),
-                        "climb": sum(bool(set(kinds) & set(CLIMB)) for _, _, kinds, _, _ in of)}
-        for name, which in (("without", 0), ("with", 1)):
-            results = [clip[which] for clip in of]
-            found[group][name] = summary(results) | {"climbs_told": sum(r["climb_alerts"] > 0 for r in results)}
-        found[group]["changed"] = [clip[4] for clip in of if clip[0] != clip[1]]
+        marks = [set(kinds) for _, kinds, _, _ in of]
+        found[group] = {"marked": sum(map(bool, marks)), **{kind: sum(bool(m & set(props)) for m in marks) for kind, props in (("rest", REST), ("climb", CLIMB))}}
+        for which, way in enumerate(WAYS):
+            # falld refuses `climbs = "places"` where none is marked.
+            results = [clip[0][which] for clip, m in zip(of, marks, strict=True) if way != "there alone" or m & set(CLIMB)]
+            found[group][way] = summary(results) | {"climbs_told": sum(r["climb_alerts"] > 0 for r in results)}
+        at = [[clip[0][WAYS.index(way)]["climb_at"] for way in ("with", "no sooner")] for clip in of]
+        found[group]["sooner_s"] = sorted(round(late - early, 2) for early, late in at if early is not None and late is not None)
+        found[group]["changed"] = [name for (without, with_them, *_), _, _, name in of if without != with_them]
     return found
 
 
