@@ -4,9 +4,12 @@
 //! No clip spans a gap: a short one is bridged by repeating the last entry, a longer one empties everything. All
 //! buffers are made once; pushing and reading allocate nothing.
 
-use crate::classifier::{Scoring, Spec};
+mod rings;
+
+use crate::classifier::Spec;
 use crate::frame::{Frame, Size, View};
-use crate::tracker::Tracker;
+
+pub use rings::Rings;
 
 /// The last `capacity` rows of fixed length, zero where nothing was pushed yet.
 #[derive(Debug, Clone)]
@@ -58,6 +61,12 @@ impl Rows {
     pub fn clear(&mut self) {
         self.data.fill(0.0);
         self.next = 0;
+    }
+
+    /// Becomes as `other`, which is of the same shape.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.data.copy_from_slice(&other.data);
+        self.next = other.next;
     }
 
     /// The row that was pushed so many pushes before the newest one.
@@ -146,35 +155,24 @@ impl Continuity {
 #[derive(Debug)]
 pub struct Clip {
     last: Option<Frame>,
-    scene: Rows,
-    exists: Rows,
-    people: Tracker,
-    ticks: usize,
-    capacity: usize,
-    min_ticks: usize,
+    rings: Rings,
     hold_ticks: u64,
-    scene_row: bool,
 }
 
 impl Clip {
     /// An empty clip for the model's shapes.
     pub fn new(spec: &Spec) -> Self {
-        Self {
-            last: None,
-            scene: Rows::new(spec.ticks, spec.scene_len),
-            exists: Rows::new(spec.ticks, 1),
-            people: Tracker::new(spec),
-            ticks: 0,
-            capacity: spec.ticks,
-            min_ticks: spec.min_ticks,
-            hold_ticks: spec.hold_ticks as u64,
-            scene_row: spec.scene_row,
-        }
+        Self { last: None, rings: Rings::new(spec), hold_ticks: spec.hold_ticks as u64 }
     }
 
     /// The newest frame.
     pub fn last(&self) -> Option<&Frame> {
         self.last.as_ref()
+    }
+
+    /// What was said of its frames.
+    pub fn rings(&self) -> &Rings {
+        &self.rings
     }
 
     /// Which part of the newest fitted picture, which is of `size`, the camera fills.
@@ -187,10 +185,7 @@ impl Clip {
         if let Some(frame) = self.last.take() {
             recycle(frame);
         }
-        self.scene.clear();
-        self.exists.clear();
-        self.people.clear();
-        self.ticks = 0;
+        self.rings.clear();
     }
 
     /// How a frame at `tick` would follow.
@@ -208,85 +203,17 @@ impl Clip {
     /// Missed ticks before it are bridged. The caller has cleared the clip if [`continuity`](Self::continuity) said
     /// so. Returns the frame before, for reuse.
     pub fn push(&mut self, frame: Frame, people: &[f32], scene: &[f32], size: Size) -> Option<Frame> {
-        if let Continuity::Follows(missed) = self.continuity(frame.tick) {
-            for _ in 0..missed {
-                self.scene.repeat();
-                self.exists.repeat();
-                self.people.repeat();
-                self.ticks += 1;
-            }
-        }
-        self.scene.push(scene);
-        self.exists.push(&[1.0]);
-        self.people.observe(people, size.aspect());
-        self.ticks = (self.ticks + 1).min(self.capacity);
+        self.rings.push(self.continuity(frame.tick).bridged(), people, scene, size);
         self.last.replace(frame)
-    }
-
-    /// True once there are enough ticks to score.
-    pub fn ready(&self) -> bool {
-        self.ticks >= self.min_ticks
-    }
-
-    /// Adds this camera's rows to `rows`: the scene by itself if the model wants it, then each person followed.
-    /// Returns how many were added.
-    pub fn rows(&self, rows: &mut Scoring) -> usize {
-        let before = rows.len;
-        if self.scene_row {
-            self.row(rows, None);
-        }
-        for person in 0..self.people.places() {
-            if self.people.is_followed(person) {
-                self.row(rows, Some(person));
-            }
-        }
-        rows.len - before
-    }
-
-    /// Whom each of [`rows`](Self::rows) is about, in their order: what was said of them when they were last seen, f32 `[F]`, how many
-    /// ticks ago, and nothing for the scene.
-    pub fn newest(&self) -> impl Iterator<Item = Option<(&[f32], usize)>> {
-        let followed = (0..self.people.places()).filter(|person| self.people.is_followed(*person));
-        self.scene_row.then_some(None).into_iter().chain(followed.map(|person| self.people.newest(person)))
     }
 
     /// How everybody followed moved, with the newest picture if `picture` asks for it, and without places, of which a clip knows nothing.
     /// None where nobody is followed, or the model does not tell bodies.
     pub fn movements(&self, spec: &Spec, picture: bool) -> Option<Movements> {
-        if !spec.has_bodies() {
-            return None;
-        }
-        let missing = self.capacity - self.ticks;
-        let take = |person: usize| {
-            let (mut rows, mut mask) = (vec![0.0; self.people.ring_len()], vec![0.0; self.capacity * 2]);
-            self.people.read(person, &mut rows, &mut mask);
-            let seen = mask.chunks_exact(2).skip(missing).map(|pair| pair[1] > 0.0).collect();
-            Movement::new(rows.split_off(missing * spec.person_len), seen)
-        };
-        let followed = (0..self.people.places()).filter(|person| self.people.is_followed(*person));
-        let people: Vec<Movement> = followed.map(take).collect();
+        let (people, ticks) = self.rings.movements(spec)?;
         let picture = self.last().filter(|_| picture).map(|frame| frame.pixels.clone());
-        let (size, rate_hz, ticks) = (spec.frame, spec.rate_hz, self.ticks);
-        let places = Vec::new();
-        (!people.is_empty()).then_some(Movements { size, rate_hz, ticks, people, places, picture })
-    }
-
-    fn row(&self, rows: &mut Scoring, person: Option<usize>) {
-        fn nth(data: &mut [f32], index: usize, length: usize) -> &mut [f32] {
-            &mut data[index * length..(index + 1) * length]
-        }
-        let index = rows.len;
-        let scene = self.scene.data.len();
-        self.scene.read(nth(&mut rows.scene, index, scene));
-        let place = nth(&mut rows.person, index, self.people.ring_len());
-        let mask = nth(&mut rows.mask, index, self.capacity * 2);
-        mask.fill(0.0);
-        match person {
-            Some(person) => self.people.read(person, place, mask),
-            None => place.fill(0.0),
-        }
-        self.exists.read_strided(mask, 2, 0);
-        rows.len += 1;
+        let (size, rate_hz, places) = (spec.frame, spec.rate_hz, Vec::new());
+        Some(Movements { size, rate_hz, ticks, people, places, picture })
     }
 }
 

@@ -1,10 +1,14 @@
 //! From frames to decisions: the part of the detector that `run` and `replay` share.
 //!
 //! One [`Engine`] owns the classifier and, for each camera, its clip and its policy. [`Engine::step`] takes at most one
-//! frame of each camera, runs the encoder once for all of them and the head once for everybody followed, and says what
-//! was decided. It knows no threads, no clocks of its own and no store; time comes with the frames. In the steady
+//! frame of each camera, runs the encoder once for all of them and the head once for everybody followed, both once more for the
+//! mirror images of those who are suspected, and says what was decided. It knows no threads, no clocks of its own and no store; time comes with the frames. In the steady
 //! state it allocates nothing.
 
+mod heads;
+mod second;
+
+use crate::classifier::bundle::SecondLookFacts;
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
 use crate::clip::{Clip, Continuity, Movements};
 use crate::config::PolicyConfig;
@@ -12,7 +16,9 @@ use crate::event::policy::{Policy, Scores, Transition};
 use crate::event::{Class, Unfinished};
 use crate::frame::{Frame, Moment};
 use crate::posture::{self, Posture};
-use crate::zone::Zones;
+use crate::zone::{Judged, Zones};
+use heads::{greatest, score};
+use second::SecondLook;
 
 /// What the policy decided for one camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +39,7 @@ pub struct Decision {
 #[derive(Debug)]
 struct Watch {
     clip: Clip,
+    second: SecondLook,
     policy: Policy,
     zones: Zones,
     state: Vec<f32>,
@@ -46,11 +53,26 @@ pub struct Engine {
     watches: Vec<Watch>,
     encoding: Encoding,
     scoring: Scoring,
-    /// For each frame of the running batch: its camera, how many rows it asked for if its clip is ready (none where
-    /// there is nobody), how many ticks it bridged.
-    asked: Vec<(usize, Option<usize>, u32)>,
+    /// The mirror images of those of the running batch that are looked at twice, and what their rings ask.
+    mirrored: Encoding,
+    doubting: Scoring,
+    asked: Vec<Asked>,
     batch: usize,
     spec: Spec,
+    /// As the manifest has it, and not above a threshold of the site's.
+    second_look: Option<SecondLookFacts>,
+}
+
+/// One frame of the running batch.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    camera: usize,
+    bridged: u32,
+    /// Rows it asked for if its clip is ready: none where there is nobody.
+    rows: Option<usize>,
+    /// As `rows`, if it is looked at twice.
+    doubted: Option<usize>,
+    scores: Scores,
 }
 
 impl std::fmt::Debug for Engine {
@@ -76,6 +98,7 @@ impl Engine {
         let watches = (0..cameras)
             .map(|_| Watch {
                 clip: Clip::new(&spec),
+                second: SecondLook::new(&spec),
                 policy: Policy::new(&spec.policy, spec.rate_hz, policy),
                 zones: Zones::default(),
                 state: vec![0.0; spec.state_len()],
@@ -83,13 +106,17 @@ impl Engine {
                 scores: None,
             })
             .collect();
+        let (twice, doubts) = if spec.second_look.is_some() { (batch, rows) } else { (0, 0) };
         Self {
             encoding: Encoding::new(&spec, batch),
             scoring: Scoring::new(&spec, rows),
+            mirrored: Encoding::new(&spec, twice),
+            doubting: Scoring::new(&spec, doubts),
             asked: Vec::with_capacity(batch),
             watches,
             batch,
             classifier,
+            second_look: second::facts(&spec, policy),
             spec,
         }
     }
@@ -175,6 +202,7 @@ impl Engine {
 
     /// Replaces the site's policy and keeps every state.
     pub fn configure(&mut self, policy: &PolicyConfig) {
+        self.second_look = second::facts(&self.spec, policy);
         for watch in &mut self.watches {
             watch.policy.configure(&self.spec.policy, self.spec.rate_hz, policy);
         }
@@ -204,13 +232,19 @@ impl Engine {
         let watch = &mut self.watches[camera];
         watch.clear(|_| {});
         watch.policy = Policy::new(&self.spec.policy, self.spec.rate_hz, policy);
+        self.second_look = second::facts(&self.spec, policy);
+    }
+
+    /// Looks at nothing twice from now on: for comparisons with programs that do not.
+    pub fn look_once(&mut self) {
+        self.second_look = None;
     }
 
     /// Scores one batch: at most one frame of each camera and at most [`batch`](Self::batch) frames.
     ///
     /// Drains `frames`; decisions are appended to `decisions`; frames that fall out of a clip go to `recycle` with
     /// their camera. `clock` reads the time for the ledger. After an error of the encoder the frames of the batch are in
-    /// no clip; after one of the head they are, unscored.
+    /// no clip; after any other they are, unscored.
     pub fn step(
         &mut self,
         frames: &mut Vec<(usize, Frame)>,
@@ -227,25 +261,19 @@ impl Engine {
             return Err(error);
         }
         self.store(frames, recycle);
-        if self.scoring.len > 0 {
-            self.classifier.score(&mut self.scoring)?;
-            if self.logits().iter().any(|logit| !logit.is_finite()) {
-                return Err(ClassifierError::Inference("the head answered with numbers that are not finite".into()));
-            }
+        let looked = self.look().and_then(|()| self.look_again());
+        if looked.is_err() {
+            // The one look's rings have a tick that the other's may lack.
+            self.asked.iter().for_each(|asked| self.watches[asked.camera].second.end());
         }
+        looked?;
         let scored = clock();
-        let mut row = 0;
-        for index in 0..self.asked.len() {
-            let (camera, rows, bridged) = self.asked[index];
-            if let Some(rows) = rows {
-                let scores = self.scores_of(index, camera, row);
-                row += rows;
-                let watch = &mut self.watches[camera];
-                watch.scores = Some(scores);
-                let captured = watch.clip.last().map_or(scored, |frame| frame.captured);
-                if let Some(transition) = watch.policy.observe(captured, bridged, scores).filter(|_| watch.armed) {
-                    decisions.push(Decision { camera, transition, captured, scored, decided: clock() });
-                }
+        for &Asked { camera, bridged, scores, .. } in self.asked.iter().filter(|asked| asked.rows.is_some()) {
+            let watch = &mut self.watches[camera];
+            watch.scores = Some(scores);
+            let captured = watch.clip.last().map_or(scored, |frame| frame.captured);
+            if let Some(transition) = watch.policy.observe(captured, bridged, scores).filter(|_| watch.armed) {
+                decisions.push(Decision { camera, transition, captured, scored, decided: clock() });
             }
         }
         Ok(())
@@ -281,50 +309,91 @@ impl Engine {
             let grid = &self.encoding.scene[index * scene..(index + 1) * scene];
             watch.state.copy_from_slice(&self.encoding.state[index * state..(index + 1) * state]);
             let bridged = watch.clip.continuity(frame.tick).bridged();
+            if self.second_look.is_some() {
+                watch.second.follow(watch.clip.rings());
+            }
             if let Some(frame) = watch.clip.push(frame, said, grid, self.spec.frame) {
                 recycle(camera, frame);
             }
-            let rows = watch.clip.ready().then(|| watch.clip.rows(&mut self.scoring));
-            self.asked.push((camera, rows, bridged));
+            let rings = watch.clip.rings();
+            let rows = rings.ready().then(|| rings.rows(&mut self.scoring));
+            self.asked.push(Asked { camera, bridged, rows, doubted: None, scores: Scores::NONE });
         }
     }
 
-    /// What the step's picture `index`, of `camera`, and the rows from `first` on say.
-    fn scores_of(&self, index: usize, camera: usize, first: usize) -> Scores {
-        let (spec, Watch { clip, zones, .. }) = (&self.spec, &self.watches[camera]);
-        let view = clip.view(spec.frame);
+    /// Scores what the clips asked for.
+    fn look(&mut self) -> Result<(), ClassifierError> {
+        score(self.classifier.as_mut(), &mut self.scoring, &self.spec)?;
+        let (spec, mut first) = (&self.spec, 0);
         let people = spec.people * spec.person_len;
-        let seen = &self.encoding.people[index * people..(index + 1) * people];
-        let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
-        let upright = posture.map(|posture| posture == Posture::Upright);
-        let mut greatest = Scores { fall: 0.0, climb: 0.0, upright, places: 0 };
-        let logits = self.scoring.logits.chunks_exact(spec.classes.len()).skip(first);
-        for (logits, person) in logits.zip(clip.newest()) {
-            let judged = zones.judge(self.shares(logits), person, spec, view);
-            greatest.fall = greatest.fall.max(judged.fall);
-            greatest.climb = greatest.climb.max(judged.climb);
-            greatest.places |= judged.places;
+        for (index, asked) in self.asked.iter_mut().enumerate() {
+            let Some(rows) = asked.rows else { continue };
+            let Watch { clip, zones, .. } = &self.watches[asked.camera];
+            let view = clip.view(spec.frame);
+            let seen = &self.encoding.people[index * people..(index + 1) * people];
+            let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
+            let upright = posture.map(|posture| posture == Posture::Upright);
+            let Judged { fall, climb, places } = greatest(&self.scoring, first, clip.rings(), zones, spec, view);
+            asked.scores = Scores { fall: fall.into(), climb: climb.into(), upright, places };
+            first += rows;
         }
-        greatest
+        Ok(())
     }
 
-    /// Softmax of one row: p(fall) + p(fallen), and p(climb).
-    fn shares(&self, logits: &[f32]) -> (f32, f32) {
-        let top = logits.iter().copied().fold(f32::MIN, f32::max);
-        let share = |logit: f32| ((logit - top) / self.spec.temperature).exp();
-        let sum = logits.iter().copied().map(share).sum::<f32>();
-        let of = |name: &str| self.spec.class(name).map_or(0.0, |class| share(logits[class]) / sum);
-        (of("fall") + of("fallen"), of("climb"))
+    /// Asks about the mirror images of those who are suspected.
+    fn look_again(&mut self) -> Result<(), ClassifierError> {
+        let Some(facts) = self.second_look else { return Ok(()) };
+        let (spec, picture) = (&self.spec, self.spec.frame.bytes());
+        let nth = |index: usize, length: usize| index * length..(index + 1) * length;
+        let (people, scene) = (spec.people * spec.person_len, spec.scene_len);
+        self.mirrored.len = 0;
+        for (index, asked) in self.asked.iter_mut().enumerate() {
+            let most = asked.scores.fall.most.max(asked.scores.climb.most);
+            if self.watches[asked.camera].second.doubts(most, facts) {
+                let (from, to) = (nth(index, picture), nth(self.mirrored.len, picture));
+                second::mirror(&self.encoding.frames[from.clone()], spec.frame, &mut self.mirrored.frames[to.clone()]);
+                second::mirror(&self.encoding.previous[from], spec.frame, &mut self.mirrored.previous[to]);
+                self.mirrored.len += 1;
+                asked.doubted = Some(0);
+            }
+        }
+        if self.mirrored.len == 0 {
+            return Ok(());
+        }
+        self.classifier.encode(&mut self.mirrored)?;
+        self.doubting.len = 0;
+        let suspects = self.asked.iter_mut().enumerate().filter(|(_, asked)| asked.doubted.is_some());
+        for ((index, asked), said) in suspects.zip(self.mirrored.people.chunks_exact_mut(people)) {
+            let second = &mut self.watches[asked.camera].second;
+            second.push(asked.bridged, said, &self.encoding.scene[nth(index, scene)], spec);
+            asked.doubted = Some(second.rings().rows(&mut self.doubting));
+        }
+        score(self.classifier.as_mut(), &mut self.doubting, spec)?;
+        let mut first = 0;
+        for asked in self.asked.iter_mut().filter(|asked| asked.doubted.is_some()) {
+            let Watch { clip, second, zones, .. } = &self.watches[asked.camera];
+            let other = greatest(&self.doubting, first, second.rings(), zones, spec, clip.view(spec.frame));
+            asked.scores.fall = asked.scores.fall.and(other.fall);
+            // A knee at a marked place is the site's word, and not the model's: the first look says alone.
+            if asked.scores.places | other.places == 0 {
+                asked.scores.climb = asked.scores.climb.and(other.climb);
+            }
+            first += asked.doubted.unwrap_or(0);
+        }
+        Ok(())
     }
 }
 
 impl Watch {
     fn clear(&mut self, recycle: impl FnMut(Frame)) {
         self.clip.clear(recycle);
+        self.second.end();
         self.state.fill(0.0);
         self.scores = None;
     }
 }
 
+#[cfg(test)]
+mod second_tests;
 #[cfg(test)]
 mod tests;

@@ -92,11 +92,11 @@ pub fn run(
         engine.step(&mut batch, &mut || at, &mut outcome.decisions, &mut |_, frame| spare.push(frame))?;
         outcome.judged += 1;
         if let Some(scores) = engine.scores(0) {
-            if scores.fall > outcome.peak_fall.0 {
-                outcome.peak_fall = (scores.fall, at);
+            if scores.fall.least > outcome.peak_fall.0 {
+                outcome.peak_fall = (scores.fall.least, at);
             }
-            if scores.climb > outcome.peak_climb.0 {
-                outcome.peak_climb = (scores.climb, at);
+            if scores.climb.least > outcome.peak_climb.0 {
+                outcome.peak_climb = (scores.climb.least, at);
             }
         }
         if let Some(transition) = engine.tick(0, at) {

@@ -126,6 +126,14 @@ impl Tracker {
         Some((ring.ago(last), last))
     }
 
+    /// Follows as `other` does, which is of the same model.
+    pub fn copy_from(&mut self, other: &Self) {
+        for (person, other) in self.people.iter_mut().zip(&other.people) {
+            person.copy_from(other);
+        }
+        self.born = other.born;
+    }
+
     /// Forgets everybody.
     pub fn clear(&mut self) {
         for person in &mut self.people {
@@ -231,6 +239,12 @@ impl Person {
         self.missed = 0;
         self.ring.push(row);
         self.seen.push(&[1.0]);
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        (self.followed, self.born, self.place, self.missed) = (other.followed, other.born, other.place, other.missed);
+        self.ring.copy_from(&other.ring);
+        self.seen.copy_from(&other.seen);
     }
 
     fn forget(&mut self) {

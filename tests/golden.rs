@@ -139,7 +139,8 @@ fn alarms_are_raised_at_the_scores_at_which_the_recipe_raises_them() {
             let bridged = bridged.as_u64().unwrap();
             tick += 1 + bridged;
             let (score, places) = (score.as_f64().unwrap() as f32, case["places"][at].as_u64().unwrap());
-            let scores = Scores { fall: if climbs { 0.0 } else { score }, climb: score, upright: None, places };
+            let scores =
+                Scores { fall: if climbs { 0.0 } else { score }.into(), climb: score.into(), upright: None, places };
             let now = Duration::from_secs_f64(tick as f64 / rate);
             let told = policy.observe(now, bridged as u32, scores);
             if first.is_none() && told.is_some_and(|told| told.event == expected) {

@@ -241,6 +241,19 @@ fn impossible_thresholds_are_refused() {
 }
 
 #[test]
+fn a_second_look_that_alerts_would_not_wait_for_is_refused() {
+    let folder = copy();
+    edit(folder.path(), |manifest| manifest["second_look"] = serde_json::json!({"from": 0.75, "frames": 15}));
+    let words = refusal(folder.path());
+    assert!(words.contains("second_look.from is 0.75") && words.contains("0.7"), "{words}");
+    edit(folder.path(), |manifest| {
+        manifest["second_look"]["from"] = 0.4.into();
+        manifest["people"]["keypoints"] = 16.into();
+    });
+    assert!(refusal(folder.path()).contains("second_look needs an encoder that tells COCO's 17 keypoints"));
+}
+
+#[test]
 fn a_tensor_that_the_graph_lacks_is_refused() {
     let folder = copy();
     edit(folder.path(), |manifest| manifest["encoder"]["outputs"][0]["name"] = "persons".into());

@@ -75,13 +75,15 @@ def manifest(folder, choice, data, version):
         file = f"{kind}.onnx"
         parts[kind] = {"file": file, "sha256": sha256(folder / file), "opset": config.OPSET, "precision": precision, **tensors(kind, batch)}
     parts["head"]["scene_row"] = choice.get("scene_row", False)
+    if config.SECOND_LOOK["from"] > min(rule["enter"] for rule in choice.get("policy", POLICY).values()):
+        raise SystemExit(f"config.SECOND_LOOK begins at {config.SECOND_LOOK['from']}, above a bar of the policy: alerts would come by one look")
     return {
         "schema": 1, "name": "falld-pose", "version": version, "classes": list(config.CLASSES),
         "frame": {"width": config.WIDTH, "height": config.HEIGHT, "channels": "rgb", "fit": "letterbox", "pad": config.PAD},
         "clip": {"ticks": config.TICKS, "rate_hz": config.RATE, "min_ticks": config.MIN_TICKS, "hold_ticks": config.HOLD_TICKS},
         "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0},
         "tracker": config.TRACKER, **parts,
-        "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY),
+        "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY), "second_look": config.SECOND_LOOK,
         "probe": {},
         "provenance": {"commit": commit(), "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data, "scores": {}}}
 

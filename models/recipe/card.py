@@ -32,7 +32,7 @@ road from frames to alerts stand in `models/README.md`, the making of it in `mod
 - **Head** (`head.onnx`, {head_mb:.2f} MB, float): dilated convolutions over 64 ticks (4.3 s) and attention in windows of 16, on joints
   in the person's own units; asked about the people and about their mirror image, it answers with the mean
   (`docs/decisions/2026-11-25-the-head-is-asked-about-the-mirror-image.md`). {head}
-
+{second}
 """
 DATA = """## Data and thanks
 | data | used for | licence |
@@ -58,7 +58,7 @@ LIMITS = """
 - **Ordinary life**, rendered, of people and rooms never trained on: {ordinary}. A long lie, told 30 s after a fall that nobody ended, is not counted. These
   minutes are dense: every few seconds somebody sits down, lies down, bends, kneels, or goes out and comes back.
 - **Close to the camera**, where the picture's lower edge cuts people: {near}, of people and rooms never trained on: feet belong into the picture.
-- The temperature and the policy come from rendered validation clips as well: {validation}. Of each four such clips about three show people and rooms
+- The temperature and the policy come from rendered validation clips as well: {validation}{once}. Of each four such clips about three show people and rooms
   that training clips show, most of them the very scene: a fall and its twin are neighbours, and one may be trained on while the other validates.
   The rows "validation, people never trained on" above are the others.
 - **Climbs**: {climbs}. {chairs} It takes
@@ -74,11 +74,19 @@ Furniture, so that standing on a chair is known from standing before it; climbs 
 near the floor; real everyday footage.
 """
 
+ONCE = "validation, one look:"
 MISSING = "not measured"
 CHAIRS = {  # by how many numbers stand behind a person's row
     0: "Whoever stands on a chair from the first picture on is not known to have climbed it, for nothing here looks at chairs.",
     config.EMBEDDING: "What is under the feet was learnt from rendered furniture; of real people up on something only a bouldering wall was tried.",
 }
+
+
+def second_look(facts):
+    """The item on the second look, if the manifest's `facts` ask for one."""
+    return "" if not facts else (
+        f"- **Second look**: from a score of {facts['from']} on, and for {facts['frames']} frames after, both are asked about the pictures' mirror images as well, and a tick counts if both looks\n"
+        "  say so (`docs/decisions/2026-11-28-what-the-mirror-image-denies.md`).\n")
 
 
 def lineage(kind, *hashes, path=Path(__file__).parent / "lineage.md"):
@@ -92,7 +100,9 @@ def measured(lab, about, name):
     path = lab / name
     found = json.loads(path.read_text()) if path.exists() else {}
     mine, of = decided_by(about), found.get("of")
-    return found if of and all(mine.get(key) == value for key, value in of.items()) else {}
+    # What was measured of the networks alone names no rules; what counts events names all, and without `second_look` it was counted by one look.
+    alone = of and set(of) <= {"encoder", "head"}
+    return found if of and all(mine[key] == of.get(key) for key in (of if alone else mine)) else {}
 
 
 def table(rows):
@@ -158,16 +168,19 @@ def card(about, megabytes):
     source, hashes = about["provenance"], [about[part]["sha256"] for part in ("encoder", "head")]
     scores, policy = source["scores"], about["policy"]
     made = {part: lineage(part, about[part]["sha256"]) or "Made by `models/recipe`." for part in ("encoder", "head")}
-    text = INTRO.format(name=about["name"], version=about["version"], encoder_mb=megabytes["encoder"], head_mb=megabytes["head"], **made) + DATA
+    text = INTRO.format(name=about["name"], version=about["version"], encoder_mb=megabytes["encoder"], head_mb=megabytes["head"], second=second_look(about.get("second_look")), **made) + DATA
     text += ("## Events\nAn alert counts if it comes between 0.3 s before the loss of balance and 4 s after contact. A twin is the footage before the\n"
              "fall, then frozen for 6 s. Rendered: our own clips, of people, rooms and looks never trained on; the policy was not chosen on \"rendered\".\n\n")
     text += table({name: row for start in EVENTS for name, row in scores.items() if name.startswith(start)})
     text += (f"\nPolicy: {policy['fall']['k']} of {policy['fall']['n']} ticks at or above {policy['fall']['enter']}; temperature {about['temperature']}. Chosen on validation\n"
              f"clips ({json.dumps(source.get('chosen_on', {}))}).\n\n")
     climb = policy["climb"]
+    # Where a second look came later the policy is still the one that was chosen without.
+    once = ", by one look" if f"{ONCE} falls" in scores else ""
+    every = ONCE if once else "validation:"
     return text + pose(source.get("measured")) + LIMITS.format(
         cameras=events(scores, "other cameras, room not trained on:", apart=False), ordinary=ordinary(scores.get("ordinary life")), near=events(scores, "close by:"),
-        validation=events(scores, "validation:"), climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, 'validation:')} (validation)",
+        validation=events(scores, every), once=once, climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, every)} (validation{once})",
         chairs=CHAIRS[about["people"]["embedding"]], climb_k=climb["k"], climb_n=climb["n"], climb_s=climb["k"] / about["clip"]["rate_hz"],
         there_s=THERE[0] / about["clip"]["rate_hz"], limits=lineage("limits", *hashes) + "\n")
 

@@ -26,7 +26,7 @@ def expected(bundle, video, shows):
     return {
         "encoder": bundle.manifest["encoder"]["sha256"], "head": bundle.manifest["head"]["sha256"], **shows,
         "alerts": [{"t": round(t, 4), "class": kind} for t, kind in raised], "tolerance_s": 0.2,
-        "scores": [{"t": round(t, 4), "fall": round(f, 4), "climb": round(c, 4)} for t, f, c, _ in rows[::5]]}
+        "scores": [{"t": round(t, 4), "fall": round(f, 4), "climb": round(c, 4)} for t, f, c, *_ in rows[::5]]}
 
 
 def main():

@@ -17,6 +17,7 @@ HOLD_TICKS = 3                 # 5 fps still works; 8 fps repeats at most once
 TRACKER = {"min_score": 0.04, "start_score": 0.1, "start_overlap": 0.3, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45}
 OPSET = 17
 PERCENTILE = 99.99             # of what a map says in the calibration pictures: what lies beyond ends there in eight bits
+SECOND_LOOK = {"from": 0.4, "frames": 15}  # from the lowest bar that `choose.py` tries
 SEED = 20261124
 
 FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)  # keypoints of the mirrored picture

@@ -9,6 +9,7 @@ footage before the onset, then frozen for 6 s.
 
 import argparse
 import csv
+import functools
 import json
 import math
 from pathlib import Path
@@ -79,11 +80,15 @@ class Encodings:
         return read(path)
 
     def of(self, path, onset=None):
-        """As `encode_clip`; with `onset`, of the twin that freezes there."""
-        kept = self.folder / f"{self.name(path)}_{'whole' if onset is None else round(1000 * onset)}.npz"
+        """As `stream.looks`, the second if it is asked for; with `onset`, of the twin that freezes there."""
+        return (*self.look(path, onset), functools.cache(lambda: self.look(path, onset, mirror=True)[2]))
+
+    def look(self, path, onset, mirror=False):
+        """As `encode_clip`, kept."""
+        kept = self.folder / f"{self.name(path)}_{'whole' if onset is None else round(1000 * onset)}{'_mirror' * mirror}.npz"
         if not kept.exists():
             frames = self.frames(path)
-            encoded = encode_clip(self.encode, frames if onset is None else twin(list(frames), onset))
+            encoded = encode_clip(self.encode, frames if onset is None else twin(list(frames), onset), mirror=mirror)
             with whole(kept) as part:
                 np.savez_compressed(part, *encoded)
         with np.load(kept) as d:
@@ -125,7 +130,7 @@ def summary(results):
 
 def decided_by(manifest):
     """What in a bundle decides its events: both networks, by their hashes, and the rules around them."""
-    return {**{part: manifest[part]["sha256"] for part in ("encoder", "head")}, **{key: manifest[key] for key in ("clip", "tracker", "temperature", "policy")}}
+    return {**{part: manifest[part]["sha256"] for part in ("encoder", "head")}, **{key: manifest.get(key) for key in ("clip", "tracker", "temperature", "policy", "second_look")}}
 
 
 def record(path, bundle, found, **more):

@@ -27,7 +27,7 @@ from nets.candidates import CANDIDATES
 from nets.head import folded
 from quantise import quantise_head
 from runtime import session
-from stream import replay
+from stream import one_look, replay
 
 RATE, RENDERED = 2e-3, 0.35  # as `head_train.py`'s
 
@@ -171,7 +171,7 @@ def main():
     torch.set_num_threads(1)
     folder = args.lab / "candidates"
     folder.mkdir(exist_ok=True)
-    encoded, manifest = args.lab / "encoded", json.loads((args.bundle / "manifest.json").read_text())
+    encoded, manifest = args.lab / "encoded", one_look(json.loads((args.bundle / "manifest.json").read_text()))
     motions, clips = Motions(args.motions, "train"), Encoded(encoded, "train", "r_")
     valid, rng = {"simulated": Motions(args.motions, "valid"), "encoded": Encoded(encoded, "valid", "r_")}, np.random.default_rng(1)
     windows = {name: source.windows(rng, 2048) for name, source in valid.items()}

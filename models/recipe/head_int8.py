@@ -19,7 +19,7 @@ from head_candidates import events_report, latencies, valid_clips, windows_repor
 from head_train import fall_score
 from quantise import quantise_head
 from runtime import session
-from stream import Bundle, encode_clip, replay
+from stream import Bundle, encode_clip, one_look, replay
 
 
 def drift(one, two, windows):
@@ -32,8 +32,8 @@ def drift(one, two, windows):
 def clip_drift(bundle, heads, path):
     """Greatest change of the fall and of the climb score over a clip."""
     encoded = encode_clip(bundle.encode, read(path))
-    rows = [replay(bundle.manifest, lambda *x, h=h: h.run(None, dict(zip(("person", "scene", "mask"), x, strict=True)))[0], encoded) for h in heads]
-    return [round(float(x), 4) for x in np.abs(np.subtract(*rows)).max(0)[1:]]
+    rows = [replay(one_look(bundle.manifest), lambda *x, h=h: h.run(None, dict(zip(("person", "scene", "mask"), x, strict=True)))[0], encoded) for h in heads]
+    return [round(float(x), 4) for x in np.abs(np.subtract(*rows)).max(0)[1:3]]
 
 
 def main():

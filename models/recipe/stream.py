@@ -3,18 +3,21 @@
 falld does the same in Rust; `tests/data/golden/` holds what both must give. Numbers come from the bundle's manifest.
 """
 
+import copy
 import functools
+import itertools
 import json
 import operator
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 import config
 from frames import letterbox, read
-from tracker import Tracker
+from tracker import BOX, Tracker
 
 EARLY = 0.25   # of a period: a frame may come this much before its tick is due
 LOCK = 0.02    # a source whose mean interval is this near to the period drives the grid
@@ -125,6 +128,13 @@ class Rings:
                 mask[k, self.ticks - len(ring.rows) :, 1] = ring.seen
         return ids, person, scene, mask
 
+    def copy(self):
+        """Rings that hold the same and go their own way from here on."""
+        other = copy.copy(self)
+        other.tracker, other.scene = copy.deepcopy(self.tracker), self.scene.copy()
+        other.people = {k: Ring(r.rows.copy(), r.seen.copy()) for k, r in self.people.items()}
+        return other
+
     def judge(self, ids, zones):
         """What `scores` asks about the rows of `inputs`: everybody is where they were seen last."""
         if zones is None:
@@ -174,18 +184,18 @@ class Policy:
     def __post_init__(self):
         self.window, self.there, self.place, self.last, self.up = deque(maxlen=self.n), deque(maxlen=THERE[1]), None, None, False
 
-    def step(self, t, score, bridged=0, places=0):
+    def step(self, t, score, bridged=0, places=0, most=0.0):
         """True if this score, so many bridged ticks after the last one, raises an alert; `places` are those where only climbers are and
-        somebody is, a bit for each."""
+        somebody is, a bit for each; `most` is what the other of two looks says, if that is more."""
         if places and (self.place is None or not places >> self.place & 1):
             self.there.clear()
             self.place = (places & -places).bit_length() - 1
-        before = self.window[-1] if self.window else None
+        before, most = self.window[-1] if self.window else None, max(score, most)
         for _ in range(bridged if before else 0):
-            self.window.append((min(before[0], score), max(before[1], score)))
+            self.window.append((min(before[0], score), max(before[1], most)))
             if self.there:
                 self.there.append(self.there[-1] and places != 0)
-        self.window.append((score, score))
+        self.window.append((score, most))
         self.there.append(places != 0)
         enough = sum(least >= self.enter for least, _ in self.window) >= self.k or sum(self.there) >= THERE[0]
         if self.up:
@@ -215,8 +225,18 @@ class Bundle:
         return self.head.run(["logits"], {"person": person, "scene": scene, "mask": mask})[0]
 
 
-def encode_clip(encode, frames, rate=config.RATE):
-    """Iterable of (t, picture) -> (times (n,), missed (n,), people (n,P,F), scene (n,G)) of the kept frames."""
+def mirrored(people, scene):
+    """What was said of mirrored pictures, people (n,P,F) and scene (n,G), as if it had been said of the pictures themselves."""
+    people = people.copy()
+    joints, box = people[..., : 3 * config.JOINTS].reshape(*people.shape[:-1], config.JOINTS, 3), people[..., BOX]
+    people[..., : 3 * config.JOINTS] = np.stack([joints[..., 0], 1 - joints[..., 1], joints[..., 2]], -1)[..., list(config.FLIP), :].reshape(*people.shape[:-1], -1)
+    people[..., BOX] = np.stack([box[..., 0], 1 - box[..., 3], box[..., 2], 1 - box[..., 1]], -1)
+    return people, scene.reshape(len(scene), 2, *config.GRID)[..., ::-1].reshape(scene.shape)
+
+
+def encode_clip(encode, frames, rate=config.RATE, mirror=False):
+    """Iterable of (t, picture) -> (times (n,), missed (n,), people (n,P,F), scene (n,G)) of the kept frames; with `mirror`, as it is said of
+    their mirror images."""
     cadence, times, missed, kept = Cadence(rate), [], [], []
     for t, picture in frames:
         gap = cadence.keep(t)
@@ -227,20 +247,89 @@ def encode_clip(encode, frames, rate=config.RATE):
     if not kept:
         return np.zeros(0), np.zeros(0, int), np.zeros((0, config.PEOPLE, config.FEATURES), np.float32), np.zeros((0, config.SCENE), np.float32)
     kept = np.stack(kept)
+    if mirror:
+        kept = np.ascontiguousarray(kept[:, :, ::-1])
     before = np.concatenate([kept[:1], kept[:-1]])
     people, scene = zip(*(encode(kept[i : i + 8], before[i : i + 8]) for i in range(0, len(kept), 8)), strict=True)
-    return np.array(times), np.array(missed), np.concatenate(people), np.concatenate(scene)
+    said = np.concatenate(people), np.concatenate(scene)
+    return np.array(times), np.array(missed), *(mirrored(*said) if mirror else said)
+
+
+def looks(manifest, encode, frames):
+    """A clip, a list of (t, picture), as `replay` wants it: what `encode_clip` says, and, where the manifest asks for a second look, how to learn
+    what it says of the mirror images."""
+    encoded = encode_clip(encode, frames)
+    return (*encoded, functools.cache(lambda: encode_clip(encode, frames, mirror=True)[2])) if manifest.get("second_look") else encoded
+
+
+def one_look(manifest):
+    """A manifest that asks for no second look: what the first says by itself."""
+    return {key: facts for key, facts in manifest.items() if key != "second_look"}
+
+
+class Row(NamedTuple):
+    """What is said of one tick: scores of the camera, the lesser where two looks were taken; ticks bridged before it; the places where only climbers
+    are and somebody is, a bit for each; the greater scores, 0 where there was one look."""
+
+    t: float
+    fall: float
+    climb: float
+    bridged: int
+    places: int = 0
+    fall_most: float = 0.0
+    climb_most: float = 0.0
+
+
+@dataclass
+class SecondLook:
+    """Who doubts what is seen: while the first look scores `start` or more, and for `frames` frames after, the mirror images are asked about as well.
+
+    What the first look said before the frame that rouses suspicion holds for both."""
+
+    start: float
+    frames: int
+    on: bool = False
+    quiet: int = 0
+    rings: Rings = None
+
+    def follow(self, rings):
+        """Keeps the first look's `rings` as they stand before a tick, as long as nobody is suspected."""
+        if not self.on:
+            self.rings = rings.copy()
+
+    def doubts(self, score):
+        """Whether a frame is looked at twice of which the first look says at most `score`."""
+        self.quiet = 0 if score >= self.start else self.quiet + 1
+        self.on = self.quiet == 0 or self.on and self.quiet <= self.frames
+        return self.on
 
 
 def replay(manifest, logits, encoded, zones=None):
-    """The encoded ticks of one clip -> list of (t, fall score, climb score, ticks bridged before it); with the places of `zones` marked
-    also the places where only climbers are and somebody is, a bit for each."""
-    rings, out = Rings(manifest), []
-    for t, gap, people, scene in zip(*encoded, strict=True):
-        rings.tick(people, scene, int(gap))
+    """The encoded ticks of one clip, as `looks` gives them -> list of `Row`; places are told where those of `zones` are marked."""
+    facts, out = manifest.get("second_look"), []
+    if facts and len(encoded) < 5:
+        raise ValueError("this bundle looks twice: give what is said of the mirror images as well (`looks`), or ask for `one_look`")
+    rings, second = Rings(manifest), SecondLook(facts["from"], facts["frames"]) if facts else None
+
+    def ask(rings):
         asked = rings.inputs()
-        fall, climb, *places = scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
-        out.append((float(t), fall, climb, int(gap) if gap <= rings.hold else 0, *places))
+        return scores(logits(*asked[1:]), manifest["temperature"], rings.judge(asked[0], zones)) if asked else (0.0, 0.0)
+
+    for index, (t, gap, people, scene) in enumerate(zip(*encoded[:4], strict=True)):
+        gap = int(gap)
+        if second:
+            second.on &= gap <= rings.hold
+            second.follow(rings)
+        rings.tick(people, scene, gap)
+        fall, climb, *places = ask(rings)
+        row = Row(float(t), fall, climb, gap if gap <= rings.hold else 0, *places)
+        if second and second.doubts(max(fall, climb)):
+            second.rings.tick(encoded[4]()[index], scene, gap)
+            fall2, climb2, *places2 = ask(second.rings)
+            if any(places + places2):
+                climb2 = climb  # a marked place is the site's word, and not the model's
+            row = row._replace(fall=min(fall, fall2), climb=min(climb, climb2), fall_most=max(fall, fall2), climb_most=max(climb, climb2))
+        out.append(row)
     return out
 
 
@@ -248,14 +337,14 @@ def alerts(manifest, rows):
     """Rows of `replay` -> [(t, "fall" | "climb")] by the manifest's policy."""
     found = []
     policies = {name: Policy(**manifest["policy"][name]) for name in ("fall", "climb")}
-    for t, fall, climb, bridged, *places in rows:
-        for name, said in (("fall", (fall, bridged)), ("climb", (climb, bridged, *places))):
-            if policies[name].step(t, *said):
-                found.append((t, name))
+    for row in itertools.starmap(Row, rows):
+        for name, said in (("fall", (row.fall, row.bridged, 0, row.fall_most)), ("climb", (row.climb, row.bridged, row.places, row.climb_most))):
+            if policies[name].step(row.t, *said):
+                found.append((row.t, name))
     return found
 
 
 def run(bundle, path):
     """A clip through a bundle: (rows, alerts)."""
-    rows = replay(bundle.manifest, bundle.logits, encode_clip(bundle.encode, read(path)))
+    rows = replay(bundle.manifest, bundle.logits, looks(bundle.manifest, bundle.encode, list(read(path))))
     return rows, alerts(bundle.manifest, rows)

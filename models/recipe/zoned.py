@@ -67,13 +67,9 @@ def marked(spec, people, library):
 
 def judged(bundle, encoded, zones, fall):
     """What `judge_rows` says of a clip in each of WAYS, and when its first climb is told of."""
-    said = []  # the head is asked the same each time
-    rows = [replay(bundle.manifest, lambda *rings: said.append(bundle.logits(*rings)) or said[-1], encoded)]
-    for z in (zones, replace(zones, elsewhere=False)):
-        again = iter(said)
-        rows.append(replay(bundle.manifest, lambda *_, again=again: next(again), encoded, z))
+    rows = [replay(bundle.manifest, bundle.logits, encoded, z) for z in (None, zones, replace(zones, elsewhere=False))]
     first = lambda r: next((t for t, kind in alerts(bundle.manifest, r) if kind == "climb"), None)
-    return [judge_rows(bundle.manifest, r, fall) | {"climb_at": first(r)} for r in (rows[0], rows[1], [row[:4] for row in rows[1]], rows[2])]
+    return [judge_rows(bundle.manifest, r, fall) | {"climb_at": first(r)} for r in (rows[0], rows[1], [row._replace(places=0) for row in rows[1]], rows[2])]
 
 
 def counted(bundle, encodings, folders, people, library):

@@ -9,8 +9,8 @@ mod spec;
 use super::ClassifierError;
 use crate::place;
 pub use manifest::{
-    ClipFacts, FrameFacts, Manifest, NetworkFacts, PeopleFacts, ProbeFacts, ProbePerson, Side, TensorFacts,
-    TrackerFacts,
+    ClipFacts, FrameFacts, Manifest, NetworkFacts, PeopleFacts, ProbeFacts, ProbePerson, SecondLookFacts, Side,
+    TensorFacts, TrackerFacts,
 };
 use sha2::{Digest, Sha256};
 pub use spec::Spec;

@@ -52,6 +52,7 @@ impl ScriptedClassifier {
             picture_mb: 1.0,
             temperature: 1.0,
             policy: PolicyModel { fall: rule, climb: rule },
+            second_look: None,
         };
         Self { spec, failures: 0, people: Vec::new() }
     }

@@ -11,6 +11,7 @@
 //!   tick: one odd score, high or low, changes nothing that anybody can see.
 //! - Ticks are counted, not pictures, so a slow camera is told of hardly later than a fast one: a tick that the clip bridged
 //!   counts as high (or low) if the scores on both sides are.
+//! - A tick that was looked at twice is high if both looks say so, and low if both do: what they differ about begins nothing and ends nothing.
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
 //!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
 //! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing. A fall
@@ -95,17 +96,49 @@ impl PolicyModel {
     }
 }
 
+/// What one look at a tick, or two, say of one class.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// The lesser: what an alarm begins by.
+    pub least: f32,
+    /// The greater: what it ends by.
+    pub most: f32,
+}
+
+impl From<f32> for Score {
+    fn from(score: f32) -> Self {
+        Self { least: score, most: score }
+    }
+}
+
+impl Score {
+    /// With what another look says.
+    pub fn and(self, other: f32) -> Self {
+        Self { least: self.least.min(other), most: self.most.max(other) }
+    }
+}
+
 /// What the classifier says of one tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scores {
     /// p(fall) + p(fallen).
-    pub fall: f32,
+    pub fall: Score,
     /// p(climb).
-    pub climb: f32,
+    pub climb: Score,
     /// The marked places where only climbers are and somebody is, a bit for the number of each.
     pub places: u64,
     /// Everybody in the picture is seen upright. `None` if the model cannot tell: then low scores alone end an alarm.
     pub upright: Option<bool>,
+}
+
+impl Scores {
+    /// Nobody does anything.
+    pub const NONE: Self = Self {
+        fall: Score { least: 0.0, most: 0.0 },
+        climb: Score { least: 0.0, most: 0.0 },
+        places: 0,
+        upright: None,
+    };
 }
 
 /// Where a camera stands, as its retained state shows it.

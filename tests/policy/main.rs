@@ -55,7 +55,7 @@ impl Room {
     fn scores_each(&mut self, step: u32, seconds: f64, fall: f32, climb: f32) -> &mut Self {
         for _ in 0..(seconds * RATE / f64::from(step)).round() as u64 {
             self.tick += u64::from(step);
-            let scores = Scores { fall, climb, upright: self.upright, places: self.at };
+            let scores = Scores { fall: fall.into(), climb: climb.into(), upright: self.upright, places: self.at };
             let told = self.policy.observe(tick_time(self.tick), step - 1, scores);
             self.hear(told);
         }

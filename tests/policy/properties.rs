@@ -73,7 +73,7 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     fall.push(a >= config.fall_threshold.unwrap_or(model.fall.enter));
                     climb.push(b >= model.climb.enter);
                     places.push(None);
-                    [policy.observe(at, 0, Scores { fall: a, climb: b, upright: None, places: 0 }), None]
+                    [policy.observe(at, 0, Scores { fall: a.into(), climb: b.into(), upright: None, places: 0 }), None]
                 }
                 Act::There { place, nth, .. } => {
                     let place = (step % nth != 0).then_some(*place);
@@ -82,7 +82,10 @@ fn play(model: &PolicyModel, config: &PolicyConfig, acts: &[Act]) -> (Vec<Heard>
                     climb.push(place.is_some());
                     places.push(place);
                     let places = place.map_or(0, |place| 1 << place);
-                    [policy.observe(at, 0, Scores { fall: 0.1, climb: score, upright: None, places }), None]
+                    [
+                        policy.observe(at, 0, Scores { fall: 0.1.into(), climb: score.into(), upright: None, places }),
+                        None,
+                    ]
                 }
                 Act::Away(_) => [policy.tick(at), None],
                 Act::Lost => [policy.camera_lost(at), None],

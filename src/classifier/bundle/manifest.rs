@@ -22,7 +22,7 @@ pub struct Manifest {
     pub people: PeopleFacts,
     /// How people are followed.
     pub tracker: TrackerFacts,
-    /// The network that runs once for each frame.
+    /// The network that runs once for each frame, and once more for its mirror image while somebody is suspected.
     pub encoder: NetworkFacts,
     /// The network that scores the rings.
     pub head: NetworkFacts,
@@ -30,6 +30,9 @@ pub struct Manifest {
     pub temperature: f32,
     /// When scores become an alert.
     pub policy: PolicyModel,
+    /// When the mirror images are asked about as well; never if absent.
+    #[serde(default)]
+    pub second_look: Option<SecondLookFacts>,
     /// What a correct installation answers.
     pub probe: ProbeFacts,
     /// Where the model comes from; shown, not used.
@@ -93,6 +96,16 @@ pub struct TrackerFacts {
     pub gate_growth: f32,
     /// Ticks after which an unseen person is forgotten.
     pub max_missed: u32,
+}
+
+/// When a camera's pictures are looked at twice; see `models/README.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondLookFacts {
+    /// From this score on, of either class …
+    pub from: f32,
+    /// … and for so many frames after the last such score.
+    pub frames: u32,
 }
 
 /// One ONNX file and its tensors.

@@ -1,6 +1,6 @@
 //! The manifest boiled down to what the stages need, or the words why it cannot be.
 
-use super::manifest::{Manifest, NetworkFacts, Side, TensorFacts, TrackerFacts};
+use super::manifest::{Manifest, NetworkFacts, SecondLookFacts, Side, TensorFacts, TrackerFacts};
 use super::{MAX_OPSET, SCHEMA, hex, refuse};
 use crate::classifier::ClassifierError;
 use crate::event::policy::PolicyModel;
@@ -57,6 +57,8 @@ pub struct Spec {
     pub temperature: f32,
     /// When scores become an alert.
     pub policy: PolicyModel,
+    /// When the mirror images are asked about as well.
+    pub second_look: Option<SecondLookFacts>,
 }
 
 impl Spec {
@@ -139,6 +141,8 @@ pub(super) fn check(manifest: &Manifest, path: &Path) -> Result<Spec, Classifier
         .policy
         .check()
         .map_err(|text| ClassifierError::Bundle(format!("{}: {text}. Install the bundle again.", path.display())))?;
+    second_look(manifest)
+        .map_err(|text| ClassifierError::Bundle(format!("{}: {text}. Install the bundle again.", path.display())))?;
     let shapes = shapes(manifest).map_err(|text| ClassifierError::Bundle(format!("{}: {text}", path.display())))?;
     if let Some(person) = manifest.probe.person.as_ref().filter(|person| person.row.len() != shapes.person) {
         return Err(wrong(
@@ -172,7 +176,27 @@ pub(super) fn check(manifest: &Manifest, path: &Path) -> Result<Spec, Classifier
         picture_mb: manifest.encoder.memory_mb.unwrap_or(PICTURE_MB),
         temperature: manifest.temperature,
         policy: manifest.policy,
+        second_look: manifest.second_look,
     })
+}
+
+/// Says why a manifest's pictures cannot be looked at twice.
+fn second_look(manifest: &Manifest) -> Result<(), String> {
+    let Some(facts) = manifest.second_look else { return Ok(()) };
+    let least = manifest.policy.fall.enter.min(manifest.policy.climb.enter);
+    if !(facts.from > 0.0 && facts.from <= least) {
+        return Err(format!(
+            "second_look.from is {}, but it must lie above 0 and at or below the least enter of policy, {least}, or alerts would come without \
+             a second look",
+            facts.from
+        ));
+    }
+    // What is said of a mirror image is turned back joint by joint; a state would have to be carried for both.
+    let bodies = manifest.people.max > 0 && manifest.people.keypoints == 17;
+    if !bodies || manifest.encoder.inputs.iter().any(|tensor| tensor.role == "state") {
+        return Err("second_look needs an encoder that tells COCO's 17 keypoints and carries no state".into());
+    }
+    Ok(())
 }
 
 struct Shapes {

@@ -1,6 +1,6 @@
 //! One class at one camera: sliding windows of what was scored and seen, the alarm they raise and end, and its cooldown.
 
-use super::ClassModel;
+use super::{ClassModel, Score};
 use crate::frame::Moment;
 use std::time::Duration;
 
@@ -132,16 +132,16 @@ impl Track {
         &mut self,
         now: Moment,
         bridged: u32,
-        score: f32,
+        score: Score,
         upright: Option<bool>,
         places: u64,
         limits: &Limits,
     ) -> Step {
-        (self.score, self.scored) = (score, now);
-        self.high.push(score >= limits.enter, bridged, limits.n);
+        (self.score, self.scored) = (score.least, now);
+        self.high.push(score.least >= limits.enter, bridged, limits.n);
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
-        self.low.push(score < limits.exit && over, bridged, limits.recovery_n);
-        self.calm.push(score < limits.exit, bridged, limits.recovery_n);
+        self.low.push(score.most < limits.exit && over, bridged, limits.recovery_n);
+        self.calm.push(score.most < limits.exit, bridged, limits.recovery_n);
         if places != 0 && self.place.is_none_or(|place| places & 1 << place == 0) {
             // One place and then another are not one climb.
             (self.there, self.place) = (Window::default(), Some(places.trailing_zeros() as usize));
