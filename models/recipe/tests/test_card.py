@@ -42,6 +42,11 @@ def test_counts_of_other_networks_or_of_another_policy_are_not_taken(tmp_path):
     for other in ({"head": {**about["head"], "sha256": "another"}}, {"policy": {**about["policy"], "fall": {**about["policy"]["fall"], "enter": 0.9}}}):
         assert card.measured(tmp_path, {**about, **other}, "hours.json") == {}
     assert card.measured(tmp_path, about, "near.json") == {}
+    of = {key: value for key, value in json.loads((tmp_path / "hours.json").read_text())["of"].items() if key != "second_look"}
+    (tmp_path / "hours.json").write_text(json.dumps({"of": of, "summary": {"ordinary life": {}}}))
+    assert card.measured(tmp_path, about, "hours.json") == {}, "counted by one look, before there was another"
+    (tmp_path / "measured.json").write_text(json.dumps({"of": {part: about[part]["sha256"] for part in ("encoder", "head")}, "note": ""}))
+    assert card.measured(tmp_path, about, "measured.json"), "how fast networks are does not hang on the rules"
 
 
 def test_another_network_has_another_past():
