@@ -241,6 +241,13 @@ fn impossible_thresholds_are_refused() {
 }
 
 #[test]
+fn the_shipped_bundle_looks_twice_before_it_calls() {
+    let spec = Bundle::open(&shipped()).unwrap().spec;
+    let least = spec.policy.fall.enter.min(spec.policy.climb.enter);
+    assert!(spec.second_look.is_some_and(|look| look.from <= least && look.frames >= spec.policy.fall.n));
+}
+
+#[test]
 fn a_second_look_that_alerts_would_not_wait_for_is_refused() {
     let folder = copy();
     edit(folder.path(), |manifest| manifest["second_look"] = serde_json::json!({"from": 0.75, "frames": 15}));
