@@ -1,9 +1,9 @@
 //! From frames to decisions: the part of the detector that `run` and `replay` share.
 //!
 //! One [`Engine`] owns the classifier and, for each camera, its clip and its policy. [`Engine::step`] takes at most one
-//! frame of each camera, runs the encoder once for all of them and the head once for everybody followed, both once more for the
-//! mirror images of those who are suspected, and says what was decided. It knows no threads, no clocks of its own and no store; time comes with the frames. In the steady
-//! state it allocates nothing.
+//! frame of each camera, runs the encoder once for all of them and the head once for everybody followed, both once more
+//! for the mirror images of those who are suspected, and says what was decided. It knows no threads, no clocks of its own
+//! and no store; time comes with the frames. In the steady state it allocates nothing.
 
 mod heads;
 mod second;
