@@ -237,7 +237,7 @@ impl Engine {
 
     /// Looks at nothing twice from now on: for comparisons with programs that do not.
     pub fn look_once(&mut self) {
-        self.second_look = None;
+        (self.spec.second_look, self.second_look) = (None, None);
     }
 
     /// Scores one batch: at most one frame of each camera and at most [`batch`](Self::batch) frames.

@@ -175,6 +175,19 @@ fn a_site_that_is_told_of_lower_scores_is_looked_at_twice_from_there() {
 }
 
 #[test]
+fn who_looks_once_never_looks_twice_again() {
+    let mut rooms = Rooms::new(1, &PolicyConfig::default());
+    rooms.engine.look_once();
+    rooms.engine.reset(0, &PolicyConfig::default());
+    rooms.engine.configure(&PolicyConfig::default());
+    for tick in 0..10 {
+        rooms.see(tick, &[(0.9, 0.1)]);
+    }
+    assert_eq!(rooms.asked.load(Ordering::Relaxed), 10);
+    assert_eq!(rooms.events(), [(0, EventType::Fall, 3)], "nobody denies it");
+}
+
+#[test]
 fn a_second_look_that_fails_begins_anew() {
     // Five calm ticks and the first look at the sixth are six pictures: the seventh is its mirror image.
     let mut rooms = Rooms::that_breaks(6, 1, &PolicyConfig::default());

@@ -4,7 +4,7 @@ use super::{MODEL, RATE, Room, tick_time};
 use falld::config::PolicyConfig;
 use falld::event::Class;
 use falld::event::EventType::{Acknowledged, Climb, ClimbEnded, Fall, LongLie, Recovered};
-use falld::event::policy::{ClassModel, Policy, PolicyModel, RECOVERED_HOLD, State};
+use falld::event::policy::{ClassModel, Policy, PolicyModel, RECOVERED_HOLD, Score, Scores, State};
 
 #[test]
 fn sits_down_hard_and_gets_up() {
@@ -364,4 +364,23 @@ fn impossible_numbers_in_a_manifest_are_named() {
         assert!(error.contains(named) && error.starts_with("policy.climb"), "{error}");
     }
     assert_eq!(MODEL.check(), Ok(()));
+}
+
+#[test]
+fn two_looks_that_differ_begin_nothing_and_end_nothing() {
+    let mut policy = Policy::new(&MODEL, RATE, &PolicyConfig::default());
+    let mut tick = 0;
+    let mut see = |least: f32, most: f32| -> Vec<_> {
+        let fall = Score::from(most).and(least);
+        let scores = Scores { fall, climb: 0.0.into(), upright: None, places: 0 };
+        let told = (0..60).filter_map(|_| {
+            tick += 1;
+            policy.observe(tick_time(tick), 0, scores)
+        });
+        told.map(|told| told.event).collect()
+    };
+    assert_eq!(see(0.1, 0.99), []);
+    assert_eq!(see(0.99, 0.99), [Fall]);
+    assert_eq!(see(0.1, 0.99), []);
+    assert_eq!(see(0.1, 0.1), [Recovered]);
 }
