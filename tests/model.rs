@@ -250,9 +250,9 @@ fn the_shipped_bundle_looks_twice_before_it_calls() {
 #[test]
 fn a_second_look_that_alerts_would_not_wait_for_is_refused() {
     let folder = copy();
-    edit(folder.path(), |manifest| manifest["second_look"] = serde_json::json!({"from": 0.75, "frames": 15}));
+    edit(folder.path(), |manifest| manifest["second_look"] = serde_json::json!({"from": 0.9, "frames": 15}));
     let words = refusal(folder.path());
-    assert!(words.contains("second_look.from is 0.75") && words.contains("0.7"), "{words}");
+    assert!(words.contains("second_look.from is 0.9") && words.contains("0.85"), "{words}");
     edit(folder.path(), |manifest| {
         manifest["second_look"]["from"] = 0.4.into();
         manifest["people"]["keypoints"] = 16.into();

@@ -55,7 +55,7 @@ fn it_names_every_key() {
     };
     full.camera.insert("living_room".into(), camera);
     full.model.require = Some(Provider::Tensorrt);
-    full.policy = PolicyConfig { fall_threshold: Some(0.85), climb_threshold: Some(0.7), ..full.policy };
+    full.policy = PolicyConfig { fall_threshold: Some(0.85), climb_threshold: Some(0.9), ..full.policy };
     full.mqtt.tls = Some(TlsConfig::default());
     let sample = uncommented(true).parse().expect("a table");
     let all = toml::Table::try_from(&full).expect("a table");
