@@ -2,8 +2,8 @@
 
     python average.py --from ../bundle/head.onnx --to OTHER/head.onnx --share 0.75 --out LAB/average.pt
 
-Two trainings that begin at the same weights mostly end in the same basin, and what lies between them errs less than either where they err differently, at
-the price of one (model soups, Wortsman et al. 2022). Nothing says that it does: it is to be counted like any other head before it ships. Writes
+Two trainings that begin at the same weights mostly end in the same basin, and what lies between them may err less than either where they err differently, at
+the price of one (model soups, Wortsman et al. 2022). Here it did not (`docs/model-comparisons.md`): count it like any other head before it ships. Writes
 what `bundle.py --head` reads.
 """
 
@@ -28,7 +28,7 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--from", dest="start", type=Path, required=True, help="head.onnx of one bundle")
     args.add_argument("--to", dest="end", type=Path, required=True, help="head.onnx of another")
-    args.add_argument("--share", type=float, default=0.5, help="how much of the way, 0 to 1")
+    args.add_argument("--share", type=float, required=True, help="how much of the way, 0 to 1")
     args.add_argument("--out", type=Path, required=True)
     args = args.parse_args()
     if not 0 <= args.share <= 1:

@@ -58,7 +58,7 @@ LIMITS = """
 - **Ordinary life**, rendered, of people and rooms never trained on: {ordinary}. A long lie, told 30 s after a fall that nobody ended, is not counted. These
   minutes are dense: every few seconds somebody sits down, lies down, bends, kneels, or goes out and comes back.
 - **Close to the camera**, where the picture's lower edge cuts people: {near}, of people and rooms never trained on: feet belong into the picture.
-- The temperature and the policy come from rendered validation clips as well: {validation}{once}. Of each four such clips about three show people and rooms
+- The temperature and the policy of falls come from rendered validation clips as well: {validation}{once}. Of each four such clips about three show people and rooms
   that training clips show, most of them the very scene: a fall and its twin are neighbours, and one may be trained on while the other validates.
   The rows "validation, people never trained on" above are the others.
 - **Climbs**: {climbs}. {chairs} It takes
@@ -75,6 +75,7 @@ near the floor; real everyday footage.
 """
 
 ONCE = "validation, one look:"
+APART = "validation, people never trained on:"
 MISSING = "not measured"
 CHAIRS = {  # by how many numbers stand behind a person's row
     0: "Whoever stands on a chair from the first picture on is not known to have climbed it, for nothing here looks at chairs.",
@@ -172,15 +173,17 @@ def card(about, megabytes):
     text += ("## Events\nAn alert counts if it comes between 0.3 s before the loss of balance and 4 s after contact. A twin is the footage before the\n"
              "fall, then frozen for 6 s. Rendered: our own clips, of people, rooms and looks never trained on; the policy was not chosen on \"rendered\".\n\n")
     text += table({name: row for start in EVENTS for name, row in scores.items() if name.startswith(start)})
-    text += (f"\nPolicy: {policy['fall']['k']} of {policy['fall']['n']} ticks at or above {policy['fall']['enter']}; temperature {about['temperature']}. Chosen on validation\n"
-             f"clips ({json.dumps(source.get('chosen_on', {}))}).\n\n")
-    climb = policy["climb"]
+    fall, climb = policy["fall"], policy["climb"]
+    text += (f"\nPolicy: falls {fall['k']} of {fall['n']} ticks at or above {fall['enter']}, climbs {climb['k']} of {climb['n']} at or above {climb['enter']}; temperature {about['temperature']}.\n"
+             f"Chosen on {json.dumps(source.get('chosen_on', {}))}.\n\n")
     # Where a second look came later the policy is still the one that was chosen without.
     once = ", by one look" if f"{ONCE} falls" in scores else ""
     every = ONCE if once else "validation:"
+    # A policy of climbs that came later still was counted on those alone who never trained.
+    valid, whose = (every, f"validation{once}") if climbs(scores, every) != MISSING else (APART, "validation, people never trained on")
     return text + pose(source.get("measured")) + LIMITS.format(
         cameras=events(scores, "other cameras, room not trained on:", apart=False), ordinary=ordinary(scores.get("ordinary life")), near=events(scores, "close by:"),
-        validation=events(scores, every), once=once, climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, every)} (validation{once})",
+        validation=events(scores, every), once=once, climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, valid)} ({whose})",
         chairs=CHAIRS[about["people"]["embedding"]], climb_k=climb["k"], climb_n=climb["n"], climb_s=climb["k"] / about["clip"]["rate_hz"],
         there_s=THERE[0] / about["clip"]["rate_hz"], limits=lineage("limits", *hashes) + "\n")
 

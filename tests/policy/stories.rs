@@ -180,7 +180,7 @@ fn child_climbs_down_again() {
     assert_eq!((room.events(), room.policy.state()), (vec![Climb, ClimbEnded], State::Clear));
 }
 
-/// Whoever is at a marked place scores as a climb, and the model wants 20 of 24 of those.
+/// Whoever is at a marked place scores as a climb, and this model wants 20 of 24 of those.
 fn room_with_places() -> Room {
     let model = PolicyModel { climb: ClassModel { k: 20, n: 24, ..MODEL.climb }, ..MODEL };
     Room { policy: Policy::new(&model, RATE, &PolicyConfig::default()), ..Room::new() }
