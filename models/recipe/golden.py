@@ -10,7 +10,7 @@ import numpy as np
 
 import config
 from frames import fit, letterbox
-from stream import Cadence, Policy
+from stream import Cadence, Policy, replay
 from tracker import BOX, Tracker
 from zones import Zones
 
@@ -95,7 +95,39 @@ def placings(rng):
     return out
 
 
-PARTS = {"letterbox": letterboxes, "cadence": cadences, "tracker": followings, "policy": policies, "zones": placings}
+# What the model of the Rust tests (`ScriptedClassifier`) says of itself, with one person and a second look.
+SCRIPTED = {"clip": {"ticks": 16, "hold_ticks": 2, "min_ticks": 2}, "people": {"max": 1, "keypoints": config.JOINTS, "embedding": 0}, "head": {"scene_row": False},
+            "tracker": {"min_score": 0.3, "start_score": 0.4, "start_overlap": 0.3, "gate": 0.6, "gate_growth": 0.1, "max_missed": 45},
+            "temperature": 1.0, "second_look": {"from": 0.5, "frames": 2}}
+OVER = 4  # ticks whose noses a fall's score is the mean of, so that it hangs on what each look remembers
+
+
+def second_looks(rng):
+    """What both looks come to: somebody who stands still, of whom each picture says one thing by the nose's score, in levels of 255, and its mirror
+    image another; the score of a fall is the mean of the last noses. `told`: whether a tick is looked at twice, and the lesser and the greater score."""
+
+    def people(level):
+        row = np.full((1, config.FEATURES), 0.1, np.float32)
+        row[0, 2], row[0, BOX], row[0, config.SCORE] = level / 255, (0.2, 0.4, 0.8, 0.6), 0.9
+        return row
+
+    def logits(person, scene, mask):
+        fall = np.clip(person[:, -OVER:, 2].mean(1), 1e-6, 1 - 1e-6)
+        return np.log(np.stack([1 - fall, fall / 2, fall / 2, np.full_like(fall, 2e-9)], 1))
+
+    out = []
+    for _ in range(12):
+        levels = [np.clip(np.repeat(rng.uniform(0, 255, 12), 5) + rng.normal(0, 20, 60), 0, 255).astype(int) for _ in range(2)]
+        missed = rng.choice(4, 60, p=(0.9, 0.05, 0.03, 0.02))
+        missed[0] = 0
+        said = [np.stack([people(level) for level in each]) for each in levels]
+        rows = replay(SCRIPTED, logits, (np.arange(60), missed, said[0], np.zeros((60, config.SCENE), np.float32), lambda said=said: said[1]))
+        told = [[row.fall_most > 0, round(row.fall, 4), round(max(row.fall, row.fall_most), 4)] for row in rows]
+        out.append({"over": OVER, "ticks": np.cumsum(1 + missed).tolist(), "pictures": levels[0].tolist(), "mirrored": levels[1].tolist(), "told": told})
+    return out
+
+
+PARTS = {"letterbox": letterboxes, "cadence": cadences, "tracker": followings, "policy": policies, "zones": placings, "second_look": second_looks}
 
 
 def cases(name):

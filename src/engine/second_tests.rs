@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const FACTS: SecondLookFacts = SecondLookFacts { from: 0.5, frames: 2 };
 
-/// One person in each picture, whose nose's score is the fall score. Counts the pictures that it is asked about.
+/// One person in each picture, whose nose's score, the mean over some last ticks, is the fall score. Counts the pictures that it is asked about.
 struct Nose {
     spec: Spec,
+    over: usize,
     asked: Arc<AtomicUsize>,
     /// Fails when it has been asked about so many pictures.
     broken_after: usize,
@@ -39,7 +40,8 @@ impl Classifier for Nose {
     fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
         let ring = self.spec.ticks * 56;
         for (person, logits) in rows.person.chunks_exact(ring).zip(rows.logits.chunks_exact_mut(4)).take(rows.len) {
-            let fall = person[ring - 56 + 2].clamp(1e-6, 1.0 - 1e-6);
+            let noses = person.chunks_exact(56).rev().take(self.over).map(|row| row[2]);
+            let fall = (noses.sum::<f32>() / self.over as f32).clamp(1e-6, 1.0 - 1e-6);
             logits.copy_from_slice(&[(1.0 - fall).ln(), (fall / 2.0).ln(), (fall / 2.0).ln(), -20.0]);
         }
         Ok(())
@@ -59,10 +61,15 @@ impl Rooms {
     }
 
     fn that_breaks(broken_after: usize, cameras: usize, policy: &PolicyConfig) -> Self {
+        Self::that_remember(1, broken_after, cameras, policy)
+    }
+
+    fn that_remember(over: usize, broken_after: usize, cameras: usize, policy: &PolicyConfig) -> Self {
         let mut spec = ScriptedClassifier::new().spec().clone();
         (spec.people, spec.scene_row, spec.second_look) = (1, false, Some(FACTS));
         let asked = Arc::new(AtomicUsize::new(0));
-        let engine = Engine::new(Box::new(Nose { spec, asked: asked.clone(), broken_after }), cameras, cameras, policy);
+        let engine =
+            Engine::new(Box::new(Nose { spec, over, asked: asked.clone(), broken_after }), cameras, cameras, policy);
         Self { engine, decisions: Vec::new(), asked }
     }
 
@@ -216,6 +223,30 @@ fn a_knee_at_a_marked_place_is_not_doubted() {
     let scores = rooms.engine.scores(0).unwrap();
     assert_eq!((scores.climb.least, scores.places), (1.0, 1), "every joint is there");
     assert_eq!(rooms.asked.load(Ordering::Relaxed), 3, "and the fall score was doubted");
+}
+
+#[test]
+fn both_looks_say_what_the_recipe_says_that_they_say() {
+    let golden = include_str!("../../tests/data/golden/second_look.json");
+    for (index, case) in serde_json::from_str::<Vec<serde_json::Value>>(golden).unwrap().iter().enumerate() {
+        let number = |key: &str, at: usize| case[key][at].as_u64().unwrap();
+        let over = case["over"].as_u64().unwrap() as usize;
+        let mut rooms = Rooms::that_remember(over, usize::MAX, 1, &PolicyConfig::default());
+        let told = case["told"].as_array().unwrap();
+        assert!(told.len() > 50, "case {index}: {}", told.len());
+        for (at, told) in told.iter().enumerate() {
+            let share = |key| number(key, at) as f32 / 255.0;
+            let before = rooms.asked.load(Ordering::Relaxed);
+            rooms.see(number("ticks", at), &[(share("pictures"), share("mirrored"))]);
+            let twice = rooms.asked.load(Ordering::Relaxed) - before == 2;
+            assert_eq!(twice, told[0].as_bool().unwrap(), "case {index}, picture {at}: looked at twice");
+            let Score { least, most } =
+                rooms.engine.scores(0).map_or(Score { least: 0.0, most: 0.0 }, |scores| scores.fall);
+            let expected = [1, 2].map(|which| told[which].as_f64().unwrap() as f32);
+            let apart = (least - expected[0]).abs().max((most - expected[1]).abs());
+            assert!(apart < 1e-3, "case {index}, picture {at}: {least}, {most} for {expected:?}");
+        }
+    }
 }
 
 /// A mark goes through the picture, a column a tick. The encoder puts the nose where it is and both eyes where it was in the predecessor; the
