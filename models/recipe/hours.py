@@ -14,20 +14,20 @@ from pathlib import Path
 from tqdm import tqdm
 
 import truth
-from evaluate import Encodings, judge, poisson_upper, record, summary
+from evaluate import Encodings, poisson_upper, rater, record, summary
 from stream import Bundle
 
 
-def ordinary(manifest, logits, encodings, folder):
-    """{clip: what `judge` says}; a clip of somebody trained on is an error."""
-    out = {}
+def ordinary(manifest, logits, encodings, folder, keep_rows=False):
+    """{clip: what `evaluate.rater` says}; a clip of somebody trained on is an error."""
+    rate, out = rater(manifest, logits, keep_rows), {}
     for path in tqdm(sorted(Path(folder).glob("*.json")), "ordinary"):
         about = json.loads(path.read_text())
         if about["split"] == "train" or about["scenario"] != "ordinary":
             raise SystemExit(f"{path} shows {about['scenario']} of the split {about['split']}: expected ordinary life that nothing was trained on")
         if truth.labels(about, about["labels"]).any():
             raise SystemExit(f"{path} shows a fall or a climb")
-        out[path.stem] = judge(manifest, logits, encodings.of(path.with_suffix(".mp4")))
+        out[path.stem] = rate(encodings.of(path.with_suffix(".mp4")))
     return out
 
 

@@ -26,6 +26,12 @@ def test_a_late_median_is_slow():
     rows = {"falls": {"a": (scores((2.5, 4)), {"onset": 1.0, "contact": 1.5})}}
     assert fall_costs(MANIFEST, rows)["slow"]
 
+def test_ordinary_life_has_no_falls_to_be_late_for():
+    rows = {"everyday": {"a": (scores((1, 3)), None), "b": (scores(climb=(1, 3)), None)}}
+    got = fall_costs(MANIFEST, rows)
+    assert (got["missed"], got["wrong"], got["of"], got["slow"]) == (0, 1, 0, False)
+    assert climb_costs(MANIFEST, rows, {})["wrong"] == 1
+
 def test_a_climb_alert_counts_only_near_the_climb():
     rows = {"climbs": {"a": (scores(climb=(1, 2)), None), "b": (scores(), None)}, "twins": {"a": (scores(climb=(1, 2)), None)},
             "everyday": {"c": (scores(climb=(1, 2)), None)}}
