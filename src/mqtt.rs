@@ -44,6 +44,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 pub use topic::Topics;
 
+/// The port that MQTT over TLS has been given (IANA's `secure-mqtt`).
+const TLS_PORT: u16 = 8883;
+
 /// What is wrong with the configured connection. Each text names key, value and mend.
 #[derive(Debug, thiserror::Error)]
 pub enum MqttError {
@@ -226,6 +229,12 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
             warnings.push(format!("{key} = {path}: others can read it (mode {mode:03o}); chmod 600 {path}"));
         }
     }
+    if config.tls.is_none() && config.port == TLS_PORT {
+        let what = "that is MQTT's port for TLS, and mqtt.tls is not set";
+        warnings.push(format!(
+            "mqtt.port = {TLS_PORT}: {what}; add [mqtt.tls] with the ca that signed the broker's certificate"
+        ));
+    }
     if config.tls.is_none()
         && !config.username.is_empty()
         && !matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1")
@@ -250,7 +259,7 @@ pub async fn probe(config: &MqttConfig, device: &str) -> Result<Duration, MqttEr
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => break,
             Ok(_) => {}
-            Err(error) => return Err(MqttError::Unreachable(link::explain(&error, &config))),
+            Err(error) => return Err(MqttError::Unreachable(link::explain(&error, &config, false))),
         }
     }
     let took = begun.elapsed();

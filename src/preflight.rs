@@ -14,6 +14,9 @@ use crate::zone::{self, Zones};
 /// The share of the picture from which on a place to rest is taken for a slip. A bed that a camera was hung to watch takes half of it.
 const WIDE: f32 = 0.6;
 
+/// The score from which on a threshold is taken for a slip: a fall's may be short of it in most ticks.
+const CERTAIN: f32 = 0.99;
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outlook {
@@ -33,7 +36,7 @@ pub fn look(loaded: &Loaded) -> Outlook {
         Ok(warnings) => outlook.warnings = warnings,
         Err(error) => outlook.problem = Some(error.to_string()),
     }
-    outlook.warnings.extend(wide(loaded).iter().chain(&idle(loaded)).map(ToString::to_string));
+    outlook.warnings.extend(wide(loaded).iter().chain(&idle(loaded)).chain(&late(loaded)).map(ToString::to_string));
     match Bundle::read(&config.model.path) {
         Ok(bundle) => {
             let unfit = config.camera.values().find_map(|camera| Zones::new(camera).unfit(&bundle.spec));
@@ -78,8 +81,20 @@ fn idle(loaded: &Loaded) -> Vec<Problem> {
     cameras.map(odd).collect()
 }
 
+/// A long lie that waits for the cooldown, which silences everything of a camera's class.
+fn late(loaded: &Loaded) -> Option<Problem> {
+    let (key, policy) = ("policy.long_lie_s".to_owned(), &loaded.config.policy);
+    (policy.long_lie_s < policy.cooldown_s).then(|| Problem {
+        origin: loaded.origin(&key),
+        key,
+        value: Some(policy.long_lie_s.to_string()),
+        what: format!("the long lie is told after {} s, when policy.cooldown_s is over", policy.cooldown_s),
+        mend: format!("lower policy.cooldown_s to {} or less, or give as much here", policy.long_lie_s),
+    })
+}
+
 /// The site's thresholds against the model's own numbers. One at or under `exit` works, since `exit` goes down with it,
-/// and still makes an alarm of scores at which the model calls a person recovered.
+/// and still makes an alarm of scores at which the model calls a person recovered. One at `CERTAIN` or above is hardly ever reached.
 fn thresholds(loaded: &Loaded, model: &PolicyModel) -> Vec<Problem> {
     let policy = &loaded.config.policy;
     let sites = [
@@ -88,13 +103,19 @@ fn thresholds(loaded: &Loaded, model: &PolicyModel) -> Vec<Problem> {
     ];
     let odd = |(key, site, own): (&str, Option<f32>, ClassModel)| {
         let enter = site?;
-        ClassModel { enter, ..own }.check().err()?;
+        let (what, than) = if enter >= CERTAIN {
+            (format!("scores hardly ever reach {CERTAIN}: expect no alarms"), format!("less than {CERTAIN}"))
+        } else {
+            ClassModel { enter, ..own }.check().err()?;
+            let what = format!("at {} and below the model calls a person recovered: expect false alarms", own.exit);
+            (what, format!("more than {}", own.exit))
+        };
         Some(Problem {
             origin: loaded.origin(key),
             key: key.to_owned(),
             value: Some(enter.to_string()),
-            what: format!("at {} and below the model calls a person recovered: expect false alarms", own.exit),
-            mend: format!("give more than {}, or remove the key: the model's own is {}", own.exit, own.enter),
+            what,
+            mend: format!("give {than}, or remove the key: the model's own is {}", own.enter),
         })
     };
     sites.into_iter().filter_map(odd).collect()
@@ -121,6 +142,25 @@ mod tests {
         assert!(text.starts_with("falld.toml:2: policy.fall_threshold = 0.3: at 0.3 and below"), "{text}");
         assert!(text.contains("give more than 0.3") && text.ends_with("the model's own is 0.6"), "{text}");
         assert_eq!(thresholds(&loaded(""), &model), []);
+    }
+
+    #[test]
+    fn a_threshold_that_no_score_reaches_is_named() {
+        let class = ClassModel { enter: 0.6, exit: 0.3, k: 5, n: 7 };
+        let odd = thresholds(&loaded("[policy]\nfall_threshold = 1.0"), &PolicyModel { fall: class, climb: class });
+        let text = odd[0].to_string();
+        assert!(text.contains("expect no alarms; give less than 0.99"), "{text}");
+    }
+
+    #[test]
+    fn a_long_lie_that_waits_for_the_cooldown_is_named() {
+        let warned = |text: &str| look(&loaded(text)).warnings.into_iter().find(|warning| warning.contains("long lie"));
+        assert_eq!(warned(""), None);
+        let (short, long) = (warned("[policy]\nlong_lie_s = 10"), warned("[policy]\ncooldown_s = 600"));
+        assert!(short.is_some_and(|text| {
+            text.starts_with("falld.toml:2: policy.long_lie_s = 10: the long lie is told after 30 s")
+        }));
+        assert!(long.is_some_and(|text| text.contains("after 600 s")));
     }
 
     #[test]

@@ -11,7 +11,16 @@ const TELLING: [&str; 9] = ["password", "passwd", "passphrase", "pass", "pwd", "
 /// It takes an address, a GStreamer pipeline, or a message that repeats one. Where a text can be read in two ways, it
 /// hides too much: people write passwords with an unescaped `/`, `@` or space.
 pub fn masked(text: &str) -> String {
-    without_values(&without_logins(text))
+    without_values(&without_bare_logins(&without_logins(text)))
+}
+
+/// Hides from the first colon to the last `@` of each word that is no whole address: `user:secret@host`.
+fn without_bare_logins(text: &str) -> String {
+    let hide = |word: &str| match word.find(':').zip(word.rfind('@')) {
+        Some((colon, at)) if colon < at && !word.contains(":/") => format!("{}{MASK}{}", &word[..=colon], &word[at..]),
+        _ => word.to_owned(),
+    };
+    text.split_inclusive(char::is_whitespace).map(hide).collect()
 }
 
 /// Hides from the colon after each user name to the last `@` of the word.
@@ -150,6 +159,11 @@ mod tests {
             ("preset:rtsp?codec=h264&url=rtsp://anna:s3cret@cam", "preset:rtsp?codec=h264&url=rtsp://anna:***@cam"),
             ("can't open 'rtsp://anna:s3'cret@cam' now", "can't open 'rtsp://anna:***@cam' now"),
             ("rtsp://anna:s3cret@cam/?password=s3@cret", "rtsp://anna:***"),
+            // Where the scheme was forgotten, or is not whole.
+            ("anna:s3cret@10.0.0.5:554/live", "anna:***@10.0.0.5:554/live"),
+            ("rtsp//anna:s3cret@cam/live", "rtsp//anna:***@cam/live"),
+            ("rtsp:anna:s3cret@cam/live", "rtsp:***@cam/live"),
+            ("anna:s3@cr/et@cam: there is no such file", "anna:***@cam: there is no such file"),
             // In a query, or what stands for one.
             ("http://cam/snap?user=anna&password=s3cret&x=1", "http://cam/snap?user=anna&password=***&x=1"),
             ("http://cam/snap?password=&x=1", "http://cam/snap?password=***&x=1"),

@@ -63,6 +63,9 @@ impl Source {
             Backend::Auto if text.contains(" ! ") => Self::Pipeline(text.to_owned()),
             Backend::Auto if is_url(text) && !text.starts_with("file://") => Self::Url(text.to_owned()),
             Backend::Auto if text.starts_with("/dev/") || is_number(text) => Self::Device(device(text)),
+            Backend::Auto if lacks_scheme(text) => {
+                return Err("this looks like an address without its scheme: write rtsp://…, or for a film of that name file://…".into());
+            }
             Backend::Auto => Self::File(file(text)),
         };
         match &source {
@@ -76,7 +79,7 @@ impl Source {
     /// The source as it may be shown.
     pub fn describe(&self) -> String {
         match self {
-            Self::Device(path) | Self::File(path) => path.display().to_string(),
+            Self::Device(path) | Self::File(path) => masked(&path.to_string_lossy()),
             Self::Url(text) | Self::Pipeline(text) => masked(text),
         }
     }
@@ -86,6 +89,16 @@ fn is_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
     })
+}
+
+/// Whether somebody meant an address: a scheme whose `://` is not whole, or a login.
+fn lacks_scheme(text: &str) -> bool {
+    let scheme = text.split([':', '/']).next().unwrap_or_default();
+    let rest = &text[scheme.len()..];
+    let known = ["rtsp", "rtsps", "http", "https", "rtmp", "srt"].contains(&scheme.to_ascii_lowercase().as_str());
+    let login = text.find(':').zip(text.rfind('@')).is_some_and(|(colon, at)| colon < at);
+    known && (rest.starts_with(':') || rest.starts_with("//"))
+        || login && !text.starts_with(['/', '.', '~']) && !text.starts_with("file:")
 }
 
 fn is_number(text: &str) -> bool {

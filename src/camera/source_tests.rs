@@ -18,6 +18,8 @@ fn a_source_is_known_by_its_look() {
     assert_eq!(parsed("http://cam/mjpeg"), Source::Url("http://cam/mjpeg".into()));
     assert_eq!(parsed("file:///srv/a.mp4"), Source::File("/srv/a.mp4".into()));
     assert_eq!(parsed("clips/a b.mp4"), Source::File("clips/a b.mp4".into()));
+    assert_eq!(parsed("rtsp/12:30.mp4"), Source::File("rtsp/12:30.mp4".into()));
+    assert_eq!(parsed("./12:30@noon.mp4"), Source::File("./12:30@noon.mp4".into()));
     assert_eq!(parsed("videotestsrc ! appsink"), Source::Pipeline("videotestsrc ! appsink".into()));
 }
 
@@ -32,6 +34,9 @@ fn a_source_that_cannot_work_says_how_to_mend_it() {
     for (source, says) in [
         ("  ", "empty"),
         ("a\0b", "zero byte"),
+        ("anna:secret@10.0.0.5:554/live", "rtsp://"),
+        ("rtsp//anna:secret@10.0.0.5/live", "rtsp://"),
+        ("RTSP:10.0.0.5/live", "rtsp://"),
         ("videotestsrc ! autovideosink", "appsink"),
         ("preset:jetson", "preset:jetson-csi"),
         ("preset:jetson-csi?sensor=x", "whole number"),

@@ -182,7 +182,7 @@ async fn subscribe(config: &MqttConfig, clock: Clock) -> Result<mpsc::UnboundedR
         match eventloop.poll().await {
             Ok(MqttEvent::Incoming(Packet::SubAck(_))) => break,
             Ok(_) => {}
-            Err(error) => return Err(link::explain(&error, &config)),
+            Err(error) => return Err(link::explain(&error, &config, false)),
         }
     }
     let (sender, arrivals) = mpsc::unbounded_channel();

@@ -125,7 +125,7 @@ impl Link {
                     return End::Stopped;
                 }
                 Ok(Ok(event)) => event,
-                Ok(Err(error)) => return End::Lost(explain(&error, &self.config)),
+                Ok(Err(error)) => return End::Lost(explain(&error, &self.config, client.is_none())),
                 Err(_) => return End::Lost("the socket hangs".into()),
             };
             closing |= event == Event::Outgoing(Outgoing::Disconnect);
@@ -259,8 +259,8 @@ fn certificates(tls: &TlsConfig) -> Result<TlsConfiguration, MqttError> {
     Ok(TlsConfiguration::Simple { ca, alpn: None, client_auth })
 }
 
-/// The error in words, with the mend where there is one.
-pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
+/// The error in words, where it happened, and the mend where there is one. `connected`: whether the broker had accepted us before.
+pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig, connected: bool) -> String {
     use ConnectReturnCode::{BadUserNamePassword, Banned, ClientIdentifierNotValid, NotAuthorized};
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -276,6 +276,7 @@ pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
             "the broker refuses the login: check mqtt.username, mqtt.password_file and the broker's ACL"
         }
         ConnectionError::ConnectionRefused(ClientIdentifierNotValid) => "check mqtt.client_id",
+        ConnectionError::ConnectionRefused(_) => "the broker's own log says why",
         ConnectionError::Tls(_) if text.contains("UnknownIssuer") => {
             "the broker's certificate is not signed by mqtt.tls.ca"
         }
@@ -283,8 +284,49 @@ pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
         ConnectionError::Tls(_) => "check mqtt.port and the certificates under mqtt.tls",
         ConnectionError::Timeout(_) => "no answer in time: check mqtt.host and mqtt.port",
         ConnectionError::Io(_) => "is the broker running, and are mqtt.host and mqtt.port right?",
-        _ if text.contains("SessionTakenOver") => "another client uses the same mqtt.client_id; give each its own",
-        _ => return text,
+        _ if text.contains("SessionTakenOver") => {
+            "another falld has the same device.id or mqtt.client_id; give each its own"
+        }
+        // A broker may end the session of whose id another takes without a word.
+        _ if connected => "if this comes again and again: has another falld the same device.id or mqtt.client_id?",
+        _ if config.tls.is_none() => "if that port wants TLS, add [mqtt.tls] with its ca",
+        _ => "is that a port of MQTT over TLS? check mqtt.port",
     };
     format!("{}:{}: {text} ({mend})", config.host, config.port)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::mqtt::probe;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// A listener for TLS hangs up on whoever speaks plainly.
+    #[tokio::test]
+    async fn a_port_that_hangs_up_on_plain_words_is_named_with_the_mend() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = MqttConfig {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            ..MqttConfig::default()
+        };
+        let hangs_up = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _hello = socket.read(&mut [0; 256]).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(probe(&config, "house"), hangs_up);
+        let text = told.unwrap_err().to_string();
+        assert!(text.contains(&format!("127.0.0.1:{}: ", config.port)) && text.contains("[mqtt.tls]"), "{text}");
+    }
+
+    #[test]
+    fn a_session_that_ends_without_a_word_may_have_been_taken_over() {
+        let closed = ConnectionError::MqttState(rumqttc::v5::StateError::ConnectionAborted);
+        let config = MqttConfig::default();
+        assert!(explain(&closed, &config, true).contains("device.id"));
+        assert!(!explain(&closed, &config, false).contains("device.id"), "nobody had accepted us");
+    }
 }
