@@ -83,7 +83,7 @@ pub(crate) struct Patience {
     /// Longest pause after a refusal.
     pub(crate) retry_max: Duration,
     /// How long an event that nobody subscribes to is kept for somebody who comes late: from when it was stored, or from when
-    /// the broker first said so of its camera, whichever is later.
+    /// the broker first said so of its camera since it, and whoever listens, came back, whichever is later.
     pub(crate) unheard: Duration,
 }
 
@@ -152,7 +152,7 @@ impl Delivery {
                 self.on_its_way = None;
                 self.pause_until = None;
                 // Rights may have changed with the connection.
-                self.lanes.values_mut().for_each(|lane| lane.blocked_until = None);
+                self.lanes.values_mut().for_each(Lane::anew);
             }
             Input::Disconnected => {
                 self.connected = false;
@@ -183,7 +183,7 @@ impl Delivery {
                 self.on_its_way = None;
                 self.pause_until = Some(now + self.patience.retry_min);
             }
-            Input::Returned => self.lanes.values_mut().for_each(|lane| lane.blocked_until = None),
+            Input::Returned => self.lanes.values_mut().for_each(Lane::anew),
             Input::Answered { pkid, verdict } => actions.extend(self.answered(pkid, verdict, now)),
             Input::Tick => {}
         }
@@ -347,6 +347,11 @@ impl Lane {
     /// Highest number that this lane has seen.
     fn last(&self) -> u64 {
         self.queue.back().map_or(self.done, |row| row.seq.max(self.done))
+    }
+
+    /// The broker or a listener has come back: what waits is tried at once, and the time in which nobody listened begins anew.
+    fn anew(&mut self) {
+        (self.blocked_until, self.unheard_since) = (None, None);
     }
 
     /// Since when nobody has subscribed to `row`, which the broker has just said: not before it was there.

@@ -39,6 +39,8 @@ pub(super) struct Driver {
     trouble: Option<String>,
     next_tick: Moment,
     next_health: Moment,
+    /// Whether the last health said that the store is degraded.
+    told_degraded: bool,
     /// When to try again what nobody heard: Home Assistant has come back, and subscribes a little later.
     returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
@@ -91,6 +93,7 @@ impl Driver {
             trouble: None,
             next_tick: Moment::ZERO,
             next_health: Moment::ZERO,
+            told_degraded: false,
             returned: None,
             announced: BTreeMap::new(),
             drain_until: None,
@@ -319,7 +322,7 @@ impl Driver {
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);
         self.evidence();
-        if now >= self.next_health {
+        if now >= self.next_health || self.told_degraded != self.parts.outbox.degraded() {
             self.health(now);
         }
     }

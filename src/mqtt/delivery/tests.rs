@@ -219,6 +219,22 @@ fn a_fall_that_waited_for_the_broker_has_minutes_of_its_own_too() {
 }
 
 #[test]
+fn minutes_without_the_broker_are_not_minutes_in_which_nobody_listened() {
+    let mut machine = ready();
+    let first = row(1, "bed");
+    // Home Assistant stops, a minute later the broker does.
+    machine.apply(Input::Stored(first.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(unheard(), at(0));
+    machine.apply(Input::Disconnected, at(60));
+    // Both are back after an hour, the broker first.
+    assert_eq!(machine.apply(Input::Connected, at(3600)), [Action::Publish(first.clone())]);
+    machine.apply(Input::HandedOver { pkid: 7 }, at(3600));
+    assert_eq!(machine.apply(unheard(), at(3600)), [], "it is kept");
+    assert_eq!(machine.apply(Input::Returned, at(3605)), [Action::Publish(first)]);
+}
+
+#[test]
 fn whoever_was_away_and_returns_need_not_wait_out_the_pause() {
     let mut machine = ready();
     let first = row(1, "bed");

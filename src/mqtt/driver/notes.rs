@@ -146,10 +146,11 @@ impl Driver {
     pub(super) fn health(&mut self, now: Moment) {
         self.next_health = now + self.parts.tuning.health_every;
         self.states(true);
+        self.told_degraded = self.parts.outbox.degraded();
         let payload = self.parts.telemetry.health(DeliveryFacts {
             outbox_depth: self.parts.outbox.depth(),
             outbox_oldest_s: self.oldest(now).as_secs_f64(),
-            store_degraded: self.parts.outbox.degraded(),
+            store_degraded: self.told_degraded,
             connects: self.connects,
         });
         let properties = json(Some(self.parts.tuning.expire_after()));
