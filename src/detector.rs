@@ -25,9 +25,11 @@ pub use orders::Order;
 
 /// Longest wait for a frame: bounds how late a gap or an order is seen.
 const WAIT: Duration = Duration::from_millis(50);
-/// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh. One may be a
-/// hiccup of the GPU; a second of failures at 15 fps is not.
+/// Failed inferences in a row after which the daemon stops, so that its supervisor starts it afresh, if they took `FAILING` at
+/// least: several cameras make many batches a second. One may be a hiccup of the GPU; a second of failures is not.
 const MAX_FAILURES: u32 = 15;
+/// Fifteen failures of one camera at 15 pictures a second, and a little less.
+const FAILING: Duration = Duration::from_millis(900);
 /// Pictures for so long without a score are too few for a clip; the first score takes a second.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
 
@@ -77,18 +79,23 @@ pub struct Input {
 
 /// Why the detector stopped by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("{MAX_FAILURES} inferences failed in a row; the last one: {last}. Restart falld; see `falld doctor`.")]
+#[error("{failures} inferences failed in a row; the last one: {last}. Restart falld; see `falld doctor`.")]
 pub struct Failed {
+    failures: u32,
     last: String,
 }
 
 struct Seen {
+    /// When the newest picture was taken from its slot, and when the camera took it.
     last: Moment,
+    captured: Moment,
     lost: bool,
     scored: bool,
+    /// Pictures scored without a break.
+    run: u32,
     /// When the last test was raised.
     tested: Option<Moment>,
-    /// Since when pictures have come without a score.
+    /// Since when pictures have come without as many scores in a row as an alarm of a fall looks at.
     unscored_since: Option<Moment>,
     shown: Option<Shown>,
     /// What somebody was told of and has not heard the end of.
@@ -109,6 +116,7 @@ pub struct Detector<O> {
     taken: Vec<usize>,
     decisions: Vec<Decision>,
     failures: u32,
+    failing_since: Moment,
     turn: usize,
 }
 
@@ -129,8 +137,10 @@ impl<O: Outlet> Detector<O> {
             .iter()
             .map(|_| Seen {
                 last: clock.now(),
+                captured: clock.now(),
                 lost: false,
                 scored: false,
+                run: 0,
                 tested: None,
                 unscored_since: None,
                 shown: None,
@@ -139,8 +149,22 @@ impl<O: Outlet> Detector<O> {
             .collect();
         let (frames, taken) = (Vec::with_capacity(engine.batch()), Vec::with_capacity(engine.batch()));
         let decisions = Vec::with_capacity(inputs.len());
-        let (failures, turn) = (0, 0);
-        Self { engine, inputs, seen, outlet, clock, metrics, heartbeat, frames, taken, decisions, failures, turn }
+        let (failures, failing_since, turn) = (0, clock.now(), 0);
+        Self {
+            engine,
+            inputs,
+            seen,
+            outlet,
+            clock,
+            metrics,
+            heartbeat,
+            frames,
+            taken,
+            decisions,
+            failures,
+            failing_since,
+            turn,
+        }
     }
 
     /// Goes on with what an earlier run did not end, and shows it: somebody on the floor does not get up because falld was
@@ -206,7 +230,8 @@ impl<O: Outlet> Detector<O> {
             }
             if let Some(frame) = self.inputs[camera].slot.take() {
                 let seen = &mut self.seen[camera];
-                seen.last = frame.captured;
+                // A film's picture may be late; that is no gap.
+                (seen.last, seen.captured) = (self.clock.now(), frame.captured);
                 seen.lost = false;
                 seen.unscored_since.get_or_insert(frame.captured);
                 self.frames.push((camera, frame));
@@ -229,13 +254,14 @@ impl<O: Outlet> Detector<O> {
             Err(error) => {
                 self.failures += 1;
                 if self.failures == 1 {
+                    self.failing_since = begun;
                     tracing::error!(%error, "inference failed");
                 }
                 for &camera in &self.taken {
                     self.inputs[camera].metrics.dropped(DropReason::Inference);
                 }
-                if self.failures == MAX_FAILURES {
-                    return Err(Failed { last: error.to_string() });
+                if self.failures >= MAX_FAILURES && begun.saturating_sub(self.failing_since) >= FAILING {
+                    return Err(Failed { failures: self.failures, last: error.to_string() });
                 }
                 return Ok(true);
             }
@@ -247,14 +273,22 @@ impl<O: Outlet> Detector<O> {
         }
         self.decisions.clear();
         let now = self.clock.now();
+        let enough = self.engine.spec().policy.fall.n;
         for &camera in &self.taken {
-            let age = now.saturating_sub(self.seen[camera].last);
+            let seen = &mut self.seen[camera];
+            let age = now.saturating_sub(seen.captured);
             self.inputs[camera].metrics.frame_age.observe(age.as_secs_f64());
-            if self.engine.scores(camera).is_some() {
-                self.seen[camera].unscored_since = None;
-                if !std::mem::replace(&mut self.seen[camera].scored, true) {
-                    self.outlet.first_score(&self.inputs[camera].id);
-                }
+            if self.engine.scores(camera).is_none() {
+                seen.run = 0;
+                continue;
+            }
+            seen.run = seen.run.saturating_add(1);
+            // A score now and then raises no alarm.
+            if seen.run >= enough {
+                seen.unscored_since = None;
+            }
+            if !std::mem::replace(&mut seen.scored, true) {
+                self.outlet.first_score(&self.inputs[camera].id);
             }
         }
         Ok(true)

@@ -150,9 +150,22 @@ fn fifteen_failed_inferences_stop_the_detector() {
         room.picture(0, 0.0);
         assert!(room.turn(&[]).is_ok(), "failure {failure} is borne");
     }
+    room.detector.failing_since -= FAILING;
     room.picture(0, 0.0);
     let error = room.turn(&[]).unwrap_err().to_string();
     assert!(error.contains("15 inferences failed in a row") && error.contains("falld doctor"), "{error}");
+}
+
+#[test]
+fn a_hiccup_is_no_longer_for_many_cameras_than_for_one() {
+    let mut room = Room::new(1, 1, failing(3 * MAX_FAILURES));
+    for _ in 0..3 * MAX_FAILURES {
+        room.picture(0, 0.0);
+        assert!(room.turn(&[]).is_ok(), "so many batches of many cameras fail in a moment");
+    }
+    room.picture(0, 0.0);
+    room.turn(&[]).unwrap();
+    assert_eq!(room.detector.failures, 0);
 }
 
 #[test]
@@ -339,7 +352,7 @@ fn an_alarm_of_before_ends_where_the_camera_no_longer_watches_for_it() {
 }
 
 #[test]
-fn pictures_too_seldom_for_a_clip_are_slow_until_one_is_scored() {
+fn pictures_too_seldom_for_a_clip_are_slow_until_an_alarm_could_be_raised() {
     let mut room = Room::new(1, 1, ScriptedClassifier::new());
     let slow = |room: &Room| (room.last_shown().slow, room.detector.inputs[0].metrics.slow.get());
     for _ in 0..3 {
@@ -354,7 +367,13 @@ fn pictures_too_seldom_for_a_clip_are_slow_until_one_is_scored() {
     room.watch(1, 0.9);
     assert_eq!(slow(&room), (true, 1));
     assert_eq!(room.ear.events(), [], "and nothing was judged");
-    room.watch(2, 0.0);
+    // Pauses that leave a score or two between them are no better: an alarm looks at four.
+    for _ in 0..3 {
+        room.watch(3, 0.0);
+        assert_eq!(slow(&room), (true, 1));
+        room.ticks[0] += 5;
+    }
+    room.watch(5, 0.0);
     assert_eq!(slow(&room), (false, 0));
     // A camera that gives nothing at all is the capture's to tell of.
     room.ticks[0] += 5;
