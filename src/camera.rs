@@ -8,6 +8,7 @@
 pub mod opencv;
 pub mod scripted;
 pub mod source;
+pub mod turns;
 
 use crate::frame::{Frame, Moment};
 
@@ -41,12 +42,23 @@ pub enum Grab {
 
 /// Opens one camera, again and again. Lives on the capture thread.
 pub trait Opener: Send {
+    /// Waits until [`Opener::open`] may be called, for where a backend opens one source at a time; keep what is returned until it has
+    /// returned. None if `gone` came first.
+    fn turn(&self, gone: &dyn Fn() -> bool) -> Option<Turn> {
+        let _ = gone;
+        Some(Turn::default())
+    }
+
     /// Opens a fresh session. May block up to the configured open timeout, longer with backends that have none.
     fn open(&mut self) -> Result<Box<dyn Stream>, CameraError>;
 
     /// The source as it may be shown: credentials masked.
     fn describe(&self) -> String;
 }
+
+/// Leave to open a source. Dropping it lets the next one begin.
+#[derive(Debug, Default)]
+pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<turns::Served>);
 
 /// One open session of a camera.
 pub trait Stream {

@@ -174,7 +174,10 @@ impl Supervisor {
             let begun = self.control.now();
             let end = self.run_once(reconnect);
             let lasted = self.control.now().saturating_sub(begun);
-            if lasted >= STEADY && !matches!(end, End::Frozen) {
+            // Neither the time in which nothing was opened counts, nor that in which one picture stood still.
+            let still =
+                if matches!(end, End::Frozen) { seconds(self.plan.config.frozen_after_s) } else { Duration::ZERO };
+            if self.control.lasted() >= STEADY + still {
                 attempt = 0;
             }
             match end {
@@ -241,8 +244,16 @@ impl Supervisor {
             return End::failed(CameraError::Lost(format!("no thread for {source}: {error}")));
         }
         let deadlines = Deadlines::new(&self.plan.config);
+        let begun = self.control.now();
         loop {
             let now = self.control.now();
+            // One that changed may be back at once, and is said to be lost when it is not.
+            if watch.is_opening()
+                && self.control.health() == CameraHealth::Ok
+                && now.saturating_sub(begun) >= patience(&self.plan.config)
+            {
+                self.control.announce(CameraHealth::Lost, &format!("{source}: no picture since it was opened anew"));
+            }
             let due = watch.due(&deadlines);
             match self.control.watch(generation, due.saturating_sub(now).min(BEAT), STOP_GRACE) {
                 Verdict::Ended(end) => return end,

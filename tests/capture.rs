@@ -288,6 +288,22 @@ fn a_stream_that_changes_its_size_is_reopened_without_being_lost() {
 }
 
 #[test]
+fn a_camera_that_changed_and_does_not_come_back_is_lost() {
+    let gate = Gate::new();
+    let script = Script::new()
+        .session([show(Scene::Room, 3), Step::Fail(CameraError::Changed("another size".into()))])
+        .session([Step::Hang(gate.clone())])
+        .session([show(Scene::Room, 30)]);
+    let mut rig = Rig::scripted(&script, CameraConfig { open_timeout_s: 20.0, ..quick() });
+    rig.witness.wait(2, Ok);
+    let lost = rig.witness.wait(3, Lost);
+    assert!(lost.detail.contains("no picture since it was opened anew"), "{}", lost.detail);
+    gate.release();
+    rig.witness.wait_for(Ok);
+    rig.stop();
+}
+
+#[test]
 fn a_camera_that_keeps_breaking_is_not_hammered() {
     let mut script = Script::new();
     for _ in 0..20 {

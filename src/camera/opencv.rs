@@ -20,7 +20,8 @@ mod file;
 mod fit;
 
 use super::source::Source;
-use super::{CameraError, Grab, Opener as Open, Stream};
+use super::turns::Turns;
+use super::{CameraError, Grab, Opener as Open, Stream, Turn};
 use crate::config::CameraConfig;
 use crate::frame::{Frame, Size};
 use crate::secret::masked;
@@ -31,7 +32,7 @@ use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, LazyLock, Once};
 use std::time::{Duration, Instant};
 
 /// Opens one camera or file. Clone it for each session: the clones share what was learned of the camera.
@@ -74,7 +75,18 @@ impl Timeouts {
     }
 }
 
+/// FFmpeg's backend opens one source at a time, in no order, behind a lock of the whole process that it holds until the source has
+/// answered: a camera that is dead would make others overdue that only wait for it.
+static FFMPEG: LazyLock<Turns> = LazyLock::new(Turns::default);
+
 impl Open for Opener {
+    fn turn(&self, gone: &dyn Fn() -> bool) -> Option<Turn> {
+        match self.source {
+            Ok(Source::Url(_) | Source::File(_)) => FFMPEG.wait(gone),
+            _ => Some(Turn::default()),
+        }
+    }
+
     fn open(&mut self) -> Result<Box<dyn Stream>, CameraError> {
         let source = self.source.as_ref().map_err(|error| CameraError::Open(error.clone()))?;
         let fit = Fit::new(self.size, self.pad, &self.config.mask);

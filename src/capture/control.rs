@@ -35,6 +35,8 @@ struct State {
     /// Waits here between two sessions, so that a camera that was frozen or dark before is not called well until it
     /// has shown something else. Lost with an abandoned session.
     judge: Option<Judge>,
+    /// When the session delivered its first and its latest picture.
+    shown: Option<(Moment, Moment)>,
 }
 
 pub(super) struct Control {
@@ -90,6 +92,7 @@ impl Control {
             doubt: String::new(),
             cadence: Cadence::new(plan.rate_hz),
             judge: None,
+            shown: None,
         };
         let control = Self {
             camera: Arc::clone(&plan.camera),
@@ -190,8 +193,13 @@ impl Control {
     pub(super) fn begin(&self) -> (u64, Option<Judge>) {
         let mut state = self.lock();
         state.generation += 1;
-        state.end = None;
+        (state.end, state.shown) = (None, None);
         (state.generation, state.judge.take())
+    }
+
+    /// How long the last session gave pictures.
+    pub(super) fn lasted(&self) -> Duration {
+        self.lock().shown.map_or(Duration::ZERO, |(first, latest)| latest.saturating_sub(first))
     }
 
     /// Waits at most `limit` for the session's end. After a stop the session is given `grace`, then abandoned.
@@ -243,6 +251,12 @@ impl Control {
 
     // --- a session's side ---
 
+    /// Whether the session is still wanted.
+    pub(super) fn wants(&self, generation: u64) -> bool {
+        let state = self.lock();
+        state.generation == generation && !state.stop
+    }
+
     /// The session is open. False if it is no longer wanted.
     pub(super) fn opened(&self, generation: u64, reconnect: bool) -> bool {
         let state = self.lock();
@@ -290,6 +304,8 @@ impl Control {
         if state.generation != generation || state.stop {
             return None;
         }
+        let now = self.now();
+        state.shown = Some((state.shown.map_or(now, |(first, _)| first), now));
         self.announce_locked(&mut state, health, detail);
         if health != CameraHealth::Ok {
             self.outlets.metrics.dropped(DropReason::Blind);

@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Whoever waits so long for other cameras to open is not let down by its own.
+const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
+
 /// A file's picture is waited for at most this long; a longer hole in its times is skipped.
 const LONGEST_HOLE: Duration = Duration::from_secs(2);
 
@@ -44,6 +47,8 @@ impl End {
 /// The call a session is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
+    /// Waiting to be let open.
+    Turn,
     Open,
     /// The first read also waits for the stream's first key frame and for the pipeline to start.
     FirstRead,
@@ -55,6 +60,7 @@ pub(super) enum Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Turn => "the wait for its turn",
             Self::Open => "open",
             Self::FirstRead => "the first read",
             Self::Read => "read",
@@ -77,6 +83,7 @@ impl Deadlines {
 
     pub(super) fn of(&self, call: Call) -> Duration {
         match call {
+            Call::Turn => LONGEST_QUEUE,
             Call::Open => self.open,
             Call::FirstRead => self.open + self.read,
             Call::Read => self.read,
@@ -97,13 +104,19 @@ impl Watch {
     }
 
     fn enter(&self, call: Call, now: Moment) {
-        self.0.store((now.as_micros() as u64) << 2 | call as u64, Ordering::Release);
+        self.0.store((now.as_micros() as u64) << 3 | call as u64, Ordering::Release);
     }
 
     fn read(&self) -> (Call, Moment) {
         let word = self.0.load(Ordering::Acquire);
-        let call = [Call::Open, Call::FirstRead, Call::Read, Call::Own][(word & 3) as usize];
-        (call, Moment::from_micros(word >> 2))
+        let calls = [Call::Turn, Call::Open, Call::FirstRead, Call::Read, Call::Own];
+        let call = calls.get((word & 7) as usize).copied().unwrap_or(Call::Own);
+        (call, Moment::from_micros(word >> 3))
+    }
+
+    /// Whether the session has yet to see its first picture.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.read().0, Call::Turn | Call::Open | Call::FirstRead)
     }
 
     /// When the call that the session is in will be overdue.
@@ -177,8 +190,12 @@ impl Session {
     }
 
     fn drive(&mut self, opener: &mut dyn Opener) -> Result<End, CameraError> {
+        self.enter(Call::Turn);
+        let Some(turn) = opener.turn(&|| !self.control.wants(self.generation)) else { return Ok(End::Stopped) };
         self.enter(Call::Open);
-        let mut stream = opener.open()?;
+        let opened = opener.open();
+        drop(turn);
+        let mut stream = opened?;
         self.enter(Call::Own);
         if !self.control.opened(self.generation, self.reconnect) {
             return Ok(End::Stopped);
