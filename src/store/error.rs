@@ -70,7 +70,9 @@ impl StoreError {
         let mend = match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if is_read_only(path) => MOUNT,
             // SQLite does not say why it cannot make the files that it needs beside this one.
-            Some(ErrorCode::CannotOpen) => probe(path).map_or_else(|cause| mend(&cause), |()| RIGHTS),
+            Some(ErrorCode::CannotOpen) => {
+                unreadable(path).or_else(|| probe(path).err()).map_or(RIGHTS, |cause| mend(&cause))
+            }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => RIGHTS,
             Some(ErrorCode::DiskFull) => FREE,
             // SQLite says no more than "disk I/O error" where there is no room for its shared memory.
@@ -104,13 +106,21 @@ impl StoreError {
     }
 }
 
+/// Why the file itself cannot be opened, if that is the disk's fault: a memory card after a power cut may have lost this file alone.
+fn unreadable(path: &Path) -> Option<std::io::Error> {
+    let cause = std::fs::OpenOptions::new().read(true).write(true).open(path).err()?;
+    (mend(&cause) == CHECK).then_some(cause)
+}
+
 fn mend(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    use rustix::io::Errno;
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let broken = [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODEV, Errno::NXIO].map(Errno::raw_os_error);
     match error.kind() {
         PermissionDenied => "Give falld's user the folder (chown falld: /var/lib/falld)",
         ReadOnlyFilesystem => MOUNT,
-        StorageFull => FREE,
-        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => CHECK,
+        StorageFull | QuotaExceeded => FREE,
+        _ if error.raw_os_error().is_some_and(|code| broken.contains(&code)) => CHECK,
         _ => "Set store.path to a file in a folder that falld can write",
     }
 }
