@@ -22,7 +22,7 @@ EARLY, LATE = 0.5, 3.0  # s around a climb's label in which its alert counts
 AFTER = 2.0             # s after contact in which the encoder may lose the body
 OVERLAP = 0.3           # of a found box with the true one, over their union: the same body, if loosely held
 REAL = {"real, room not trained on": ("s2", "s3"), "real, room trained on": ("s1",)}
-RENDERED = {"rendered, test": "test", "rendered, valid": "valid"}
+RENDERED = {"rendered, test": "test", "rendered, validation": "unseen"}  # of people, rooms and looks that no training clip shows
 
 
 def climb_events(raised, spans):

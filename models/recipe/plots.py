@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 DPI = 90
 ENTER = np.round(np.concatenate([np.arange(0.05, 0.95, 0.05), [0.95, 0.97, 0.99]]), 2)
-COLOURS = {"real, room not trained on": "#c1272d", "real, room trained on": "#e9967a", "rendered, test": "#0b5394", "rendered, valid": "#8fb8de"}
+COLOURS = {"real, room not trained on": "#c1272d", "real, room trained on": "#e9967a", "rendered, test": "#0b5394", "rendered, validation": "#8fb8de"}
 SHADES = {"fall": "#f4a6a6", "fallen": "#f9dcc4", "climb": "#cbe8c0"}
 
 

@@ -22,17 +22,16 @@ from stream import Bundle
 INTRO = """# What {name} {version} sees and misses
 
 Made by `models/recipe/report.py` from the bundle that ships: encoder `{encoder}`, head `{head}`.
-Policy: fall alarm at {k} of {n} scores at or above {enter}, climb alarm at {climb_k} of {climb_n} at or above {climb_enter}.
+Policy: fall alarm at {k} of {n} scores at or above {enter}, climb alarm at {climb_k} of {climb_n} at or above {climb_enter}{twice}.
 
 An alarm counts for a fall between 0.3 s before the loss of balance and 4 s after contact, for a climb between 0.5 s before its
 label and 3 s after it; every other alarm is false. A twin is the footage before a fall, then frozen for 6 s. Intervals are 95 %:
 Wilson for shares, the upper Poisson bound for rates.
 
-Read with care: the policy was **chosen on the rendered `valid` clips, among those that make no mistake in the filmed room not trained
+Read with care: the policy was **chosen on the rendered validation clips, among those that make no mistake in the filmed room not trained
 on, and on that room through other cameras**, whose clips were also looked at while heads and the tracker's rules were compared; the real falls are acted
-by young adults. Clips of one scene (a fall and its twin) are not
-independent, so the intervals are too narrow if anything. About three of four rendered `valid` clips show people and rooms that training clips
-show, most of them the scene of one; the `test` clips share nothing with training.
+by young adults. Clips of one scene (a fall and its twin) are not independent, so the intervals are too narrow if anything. No training clip shows the
+people, rooms or looks of a rendered clip here.
 
 Filmed clips: GMDCSA-24 (2024 Ekram Alam, MIT licence); of them only what the encoder found is drawn. Rendered clips: our own.
 """
@@ -77,7 +76,7 @@ def events(scored):
     rows = []
     for source in (*REAL, *RENDERED):
         part = [c for c in scored if c.source == source]
-        mark = " (policy chosen on it)" if RENDERED.get(source) == "valid" else ""
+        mark = " (policy chosen on it)" if source == list(RENDERED)[1] else ""
         rows += [event_row(f"{source}{mark}: {kind}", few) for kind in ("falls", "everyday", "twins", "climbs")
                  if (few := [c for c in part if c.kind == kind])]
         rows += [event_row(f"**{source}{mark}: all**", part)] if part else []
@@ -103,7 +102,7 @@ def grouped(scored, key, columns):
 
 
 def heads(*names):
-    return [f"{name}, {split}" for name in names for split in RENDERED.values()]
+    return [f"{name}, {source.removeprefix('rendered, ')}" for name in names for source in RENDERED]
 
 
 def scenarios(scored):
@@ -185,7 +184,9 @@ def page(out, manifest, scored):
         old.unlink()
     fall, climb = manifest["policy"]["fall"], manifest["policy"]["climb"]
     hashes = {part: manifest[part]["sha256"][:12] for part in ("encoder", "head")}
-    text = INTRO.format(name=manifest["name"], version=manifest["version"], **hashes, **fall, **{f"climb_{k}": v for k, v in climb.items()})
+    facts = manifest.get("second_look")
+    twice = f"; from a score of {facts['from']} on a frame is looked at twice, and the lesser score counts" if facts else ""
+    text = INTRO.format(name=manifest["name"], version=manifest["version"], twice=twice, **hashes, **fall, **{f"climb_{k}": v for k, v in climb.items()})
     text += "\n## Events\n" + events(scored)
     text += "## Whole clips\nFor comparison with the literature: a clip is called a fall if any fall alarm is raised in it, whenever. Without twins.\n\n"
     text += whole_clips(scored)
