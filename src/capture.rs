@@ -47,7 +47,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long a session may take to notice that it should stop. Longer only if it is stuck, and then it is abandoned.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// A session that lasted this long was a good one: the next wait starts from the shortest again.
+/// Whoever waits so long for other cameras to be opened says so: it is several times what one that is dead may take.
+const QUEUE: Duration = Duration::from_secs(60);
+
+/// A session that gave pictures for this long was a good one: the next wait starts from the shortest again.
 const STEADY: Duration = Duration::from_secs(10);
 
 /// Makes a fresh opener for each session; must not block.
@@ -253,6 +256,12 @@ impl Supervisor {
                 && now.saturating_sub(begun) >= patience(&self.plan.config)
             {
                 self.control.announce(CameraHealth::Lost, &format!("{source}: no picture since it was opened anew"));
+            }
+            if watch.queued(now).is_some_and(|waited| waited >= QUEUE) {
+                self.control.announce(
+                    CameraHealth::Lost,
+                    &format!("{source}: another camera's open does not return, and this one waits for it"),
+                );
             }
             let due = watch.due(&deadlines);
             match self.control.watch(generation, due.saturating_sub(now).min(BEAT), STOP_GRACE) {

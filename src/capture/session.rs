@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Whoever waits so long for other cameras to open is not let down by its own.
+/// Waiting for other cameras to open is nobody's own failure, however long it takes.
 const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
 
 /// A file's picture is waited for at most this long; a longer hole in its times is skipped.
@@ -112,6 +112,12 @@ impl Watch {
         let calls = [Call::Turn, Call::Open, Call::FirstRead, Call::Read, Call::Own];
         let call = calls.get((word & 7) as usize).copied().unwrap_or(Call::Own);
         (call, Moment::from_micros(word >> 3))
+    }
+
+    /// How long the session has waited to be let open, if it waits.
+    pub(super) fn queued(&self, now: Moment) -> Option<Duration> {
+        let (call, since) = self.read();
+        (call == Call::Turn).then(|| now.saturating_sub(since))
     }
 
     /// Whether the session has yet to see its first picture.
@@ -297,5 +303,8 @@ mod tests {
         assert_eq!(watch.due(&deadlines), ms(1600));
         watch.enter(Call::FirstRead, ms(100));
         assert_eq!(watch.due(&deadlines), ms(4600));
+        // Whoever waits for others is not overdue.
+        watch.enter(Call::Turn, ms(100));
+        assert_eq!((watch.overdue(&deadlines, ms(100_000)), watch.queued(ms(60_100))), (None, Some(ms(60_000))));
     }
 }
