@@ -47,7 +47,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long a session may take to notice that it should stop. Longer only if it is stuck, and then it is abandoned.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Whoever waits so long for other cameras to be opened says so: it is several times what one that is dead may take.
+/// Whoever waits so long for other cameras to be opened says so.
 const QUEUE: Duration = Duration::from_secs(60);
 
 /// A session that gave pictures for this long was a good one: the next wait starts from the shortest again.
@@ -260,7 +260,9 @@ impl Supervisor {
             if watch.queued(now).is_some_and(|waited| waited >= QUEUE) {
                 self.control.announce(
                     CameraHealth::Lost,
-                    &format!("{source}: another camera's open does not return, and this one waits for it"),
+                    &format!(
+                        "{source}: has waited a minute for other cameras to be opened; see which of them are lost"
+                    ),
                 );
             }
             let due = watch.due(&deadlines);

@@ -11,16 +11,21 @@ const TELLING: [&str; 9] = ["password", "passwd", "passphrase", "pass", "pwd", "
 /// It takes an address, a GStreamer pipeline, or a message that repeats one. Where a text can be read in two ways, it
 /// hides too much: people write passwords with an unescaped `/`, `@` or space.
 pub fn masked(text: &str) -> String {
-    without_values(&without_bare_logins(&without_logins(text)))
+    without_bare_logins(&without_values(&without_logins(text)))
 }
 
-/// Hides from the first colon to the last `@` of each word that is no whole address: `user:secret@host`.
+/// Hides from the first colon to the last `@` where the scheme is missing: `user:secret@host`. A text without any address may be one
+/// such login, spaces, slashes and all; beside an address it is a word.
 fn without_bare_logins(text: &str) -> String {
     let hide = |word: &str| match word.find(':').zip(word.rfind('@')) {
-        Some((colon, at)) if colon < at && !word.contains(":/") => format!("{}{MASK}{}", &word[..=colon], &word[at..]),
+        Some((colon, at)) if colon < at => format!("{}{MASK}{}", &word[..=colon], &word[at..]),
         _ => word.to_owned(),
     };
-    text.split_inclusive(char::is_whitespace).map(hide).collect()
+    if text.contains("://") || text.contains(MASK) {
+        let word = |word: &str| if word.contains(":/") { word.to_owned() } else { hide(word) };
+        return text.split_inclusive(char::is_whitespace).map(word).collect();
+    }
+    hide(text)
 }
 
 /// Hides from the colon after each user name to the last `@` of the word.
@@ -164,6 +169,10 @@ mod tests {
             ("rtsp//anna:s3cret@cam/live", "rtsp//anna:***@cam/live"),
             ("rtsp:anna:s3cret@cam/live", "rtsp:***@cam/live"),
             ("anna:s3@cr/et@cam: there is no such file", "anna:***@cam: there is no such file"),
+            ("anna:s3 cret@cam/live", "anna:***@cam/live"),
+            ("anna:/s3cret@cam/live", "anna:***@cam/live"),
+            ("rtsp//anna:s3cret@cam:/live", "rtsp//anna:***@cam:/live"),
+            ("rtspsrc user-id=a:b user-pw=s3@cret", "rtspsrc user-id=a:b user-pw=***"),
             // In a query, or what stands for one.
             ("http://cam/snap?user=anna&password=s3cret&x=1", "http://cam/snap?user=anna&password=***&x=1"),
             ("http://cam/snap?password=&x=1", "http://cam/snap?password=***&x=1"),

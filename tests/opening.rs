@@ -35,9 +35,9 @@ fn a_dead_camera_makes_no_other_overdue() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut dead = rig(format!("rtsp://{}/live", silent.local_addr().unwrap()), 3.0);
     let _connection = silent.accept().unwrap();
-    let mut other = rig(film.to_str().unwrap().into(), 0.2);
+    let mut other = rig(film.to_str().unwrap().into(), 1.5);
     let lost = dead.witness.wait(2, Lost);
-    assert!(lost.detail.contains("no answer in time"), "{}", lost.detail);
+    assert!(lost.detail.contains("no answer"), "{}", lost.detail);
     other.witness.wait_for(Ended);
     assert_eq!(other.witness.healths(), [Connecting, Fine, Ended]);
     let opened = other.witness.reports()[1].at;

@@ -76,7 +76,8 @@ impl Timeouts {
 }
 
 /// FFmpeg's backend opens one source at a time, in no order, behind a lock of the whole process that it holds until the source has
-/// answered: a camera that is dead would make others overdue that only wait for it.
+/// answered: a camera that is dead would make others overdue that only wait for it. A folder's later films are opened within a read, and wait
+/// there.
 static FFMPEG: LazyLock<Turns> = LazyLock::new(Turns::default);
 
 impl Open for Opener {

@@ -197,9 +197,9 @@ impl Control {
         (state.generation, state.judge.take())
     }
 
-    /// How long the last session gave pictures.
+    /// How long the last session gave pictures; asked once.
     pub(super) fn lasted(&self) -> Duration {
-        self.lock().shown.map_or(Duration::ZERO, |(first, latest)| latest.saturating_sub(first))
+        self.lock().shown.take().map_or(Duration::ZERO, |(first, latest)| latest.saturating_sub(first))
     }
 
     /// Waits at most `limit` for the session's end. After a stop the session is given `grace`, then abandoned.
