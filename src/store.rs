@@ -240,7 +240,7 @@ impl Recorder {
         shared.depth(1);
         if let Err(error) = outcome {
             shared.remember(&mut writer, row.clone());
-            shared.degraded_by(&error);
+            shared.failed_by(&error);
         }
         // Under the lock, so that notices come in the order of the numbers. Nobody listens in replay.
         let _unheard = shared.notices.send(Notice::Stored(row));
@@ -355,13 +355,20 @@ impl Shared {
         self.metrics.outbox_depth.set(depth);
     }
 
+    /// What SQLite said while the store was at work, with the mend.
+    fn failed_by(&self, error: &rusqlite::Error) {
+        if !self.degraded.load(Ordering::Relaxed) {
+            self.degraded_by(&StoreError::sqlite(&self.path, error));
+        }
+    }
+
     fn degraded_by(&self, error: &dyn std::fmt::Display) {
         if !self.degraded.swap(true, Ordering::Relaxed) {
             self.metrics.store_degraded.set(1);
             tracing::error!(
                 MESSAGE_ID = journal::STORE_DEGRADED, store = %self.path.display(), %error,
-                "the store cannot be written: events are published from memory and would not survive a crash; \
-                 free space or make the file writable, falld tries again by itself"
+                "the store cannot be written: events are published from memory and would not survive a crash. falld tries \
+                 again by itself; if it stays so, restart falld once falld_outbox_depth is 0: a damaged file is replaced then"
             );
         }
     }

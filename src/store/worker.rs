@@ -184,7 +184,7 @@ impl Worker {
         match write(connection) {
             Ok(()) => self.receipts.clear(),
             // They stay here and are tried again; after a crash the broker would see duplicates, with the same ids.
-            Err(error) => self.shared.degraded_by(&error),
+            Err(error) => self.shared.failed_by(&error),
         }
         drop(writer);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
