@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_millis(50);
 const MAX_FAILURES: u32 = 15;
 /// Fifteen failures of one camera at 15 pictures a second, and a little less.
 const FAILING: Duration = Duration::from_millis(900);
-/// Pictures for so long without a score are too few for a clip; the first score takes a second.
+/// Pictures for so long without as many scores as an alarm looks at are too few; the first score takes a second.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// What a camera shows of its policy.
@@ -46,7 +46,7 @@ pub struct Shown {
     pub incident: Option<Uuid>,
     /// False while it only watches.
     pub armed: bool,
-    /// Pictures come, and so seldom that none has been scored for some time.
+    /// Pictures come, and so seldom or with such pauses that no alarm could have gathered its scores for some time.
     pub slow: bool,
 }
 

@@ -14,7 +14,8 @@ use crate::zone::{self, Zones};
 /// The share of the picture from which on a place to rest is taken for a slip. A bed that a camera was hung to watch takes half of it.
 const WIDE: f32 = 0.6;
 
-/// The score from which on a threshold is taken for a slip: a fall's may be short of it in most ticks.
+/// The score from which on a threshold is taken for a slip: there falld-pose 0.12.0 would tell none of 8 filmed falls and 4 of 46 rendered
+/// ones (8 and 41 at its own 0.85), and by one look 1 of 49 rendered climbs (27 at 0.9).
 const CERTAIN: f32 = 0.99;
 
 /// What was seen.
@@ -94,7 +95,7 @@ fn late(loaded: &Loaded) -> Option<Problem> {
 }
 
 /// The site's thresholds against the model's own numbers. One at or under `exit` works, since `exit` goes down with it,
-/// and still makes an alarm of scores at which the model calls a person recovered. One at `CERTAIN` or above is hardly ever reached.
+/// and still makes an alarm of scores at which the model calls a person recovered. One at `CERTAIN` or above is seldom reached.
 fn thresholds(loaded: &Loaded, model: &PolicyModel) -> Vec<Problem> {
     let policy = &loaded.config.policy;
     let sites = [
@@ -104,7 +105,10 @@ fn thresholds(loaded: &Loaded, model: &PolicyModel) -> Vec<Problem> {
     let odd = |(key, site, own): (&str, Option<f32>, ClassModel)| {
         let enter = site?;
         let (what, than) = if enter >= CERTAIN {
-            (format!("scores hardly ever reach {CERTAIN}: expect no alarms"), format!("less than {CERTAIN}"))
+            (
+                format!("few scores reach {CERTAIN}: most falls and climbs would be missed"),
+                format!("less than {CERTAIN}"),
+            )
         } else {
             ClassModel { enter, ..own }.check().err()?;
             let what = format!("at {} and below the model calls a person recovered: expect false alarms", own.exit);
@@ -145,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_no_score_reaches_is_named() {
+    fn a_threshold_that_few_scores_reach_is_named() {
         let class = ClassModel { enter: 0.6, exit: 0.3, k: 5, n: 7 };
         let odd = thresholds(&loaded("[policy]\nfall_threshold = 1.0"), &PolicyModel { fall: class, climb: class });
         let text = odd[0].to_string();
-        assert!(text.contains("expect no alarms; give less than 0.99"), "{text}");
+        assert!(text.contains("would be missed; give less than 0.99"), "{text}");
     }
 
     #[test]
