@@ -34,7 +34,8 @@ CREATE TABLE events (
     stored_moment_us INTEGER NOT NULL,
     published_us INTEGER,
     acknowledged_us INTEGER,
-    place TEXT
+    place TEXT,
+    first_seq INTEGER
 ) STRICT;
 CREATE INDEX events_by_acknowledgement ON events(acknowledged_us) WHERE acknowledged_us IS NOT NULL;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY REFERENCES events(seq), camera TEXT NOT NULL) STRICT;
@@ -44,8 +45,11 @@ CREATE INDEX outbox_by_camera ON outbox(camera, seq);
 const COLUMNS: &str = "seq, id, incident, device, camera, type, class, score, model_name, model_version, model_sha256,
     captured_us, scored_us, decided_us, stored_us, process, stored_moment_us";
 
-/// A column that the first files have not. It may be absent for ever in what an older falld writes, so it makes no new version.
-const ADDED: &str = "place";
+/// Where somebody climbed: a column that the first files have not.
+const PLACE: &str = "place";
+/// Columns that the first files have not, and their types. An older falld leaves them empty, so they make no new version.
+/// `first_seq` is the number under which an event was stored, if it has another now.
+const ADDED: [(&str, &str); 2] = [(PLACE, "TEXT"), ("first_seq", "INTEGER")];
 
 /// How hard a connection pushes its commits to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +98,17 @@ pub(crate) fn create(connection: &mut Connection, last: u64, rows: &[Row]) -> Re
 
 /// Adds to one of the first files what it has not.
 pub(crate) fn complete(connection: &Connection) -> Result<()> {
-    if is_complete(connection)? {
-        return Ok(());
+    for (column, kind) in ADDED {
+        if !has(connection, column)? {
+            connection.execute_batch(&format!("ALTER TABLE events ADD COLUMN {column} {kind}"))?;
+        }
     }
-    connection.execute_batch(&format!("ALTER TABLE events ADD COLUMN {ADDED} TEXT"))
+    Ok(())
 }
 
-fn is_complete(connection: &Connection) -> Result<bool> {
+fn has(connection: &Connection, column: &str) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('events') WHERE name = ?1)";
-    connection.query_row(sql, [ADDED], |row| row.get(0))
+    connection.query_row(sql, [column], |row| row.get(0))
 }
 
 /// The highest number ever given, zero for none.
@@ -125,7 +131,7 @@ fn skip_to(connection: &Connection, seq: u64) -> Result<()> {
 /// in the place of this one.
 pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receipt>, process: &str) -> Result<()> {
     let sql = format!(
-        "INSERT INTO events ({COLUMNS}, {ADDED}, published_us, acknowledged_us)
+        "INSERT INTO events ({COLUMNS}, {PLACE}, published_us, acknowledged_us)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT(id) DO NOTHING"
     );
@@ -179,7 +185,7 @@ pub(crate) fn undelivered(
     damaged: impl FnMut(u64),
 ) -> Result<Vec<Row>> {
     let sql = format!(
-        "SELECT {COLUMNS}, {ADDED} FROM events WHERE seq IN
+        "SELECT {COLUMNS}, {PLACE} FROM events WHERE seq IN
          (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2) ORDER BY seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -208,20 +214,23 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
         let Ok(numbers) = statement.query_map([], |row| row.get::<_, i64>(0)) else { continue };
         waiting.extend(numbers.map_while(Result::ok));
     }
-    let added = if is_complete(connection).unwrap_or(true) { ADDED } else { "NULL" };
-    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS}, {added} FROM events WHERE seq = ?1")) else {
+    let place = if has(connection, PLACE).unwrap_or(true) { PLACE } else { "NULL" };
+    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS}, {place} FROM events WHERE seq = ?1")) else {
         return Vec::new();
     };
     waiting.iter().filter_map(|seq| event.query_row([seq], |row| Ok(parse(row, ""))).ok().flatten()).collect()
 }
 
 /// Gives undelivered events the numbers after `last`, in their order: all or none. A transaction for each would fill the
-/// log of a disk that has just got a little room.
+/// log of a disk that has just got a little room. When they were told, among the others, their first number goes on to say.
 pub(crate) fn renumber(connection: &Connection, rows: &mut [Row], last: u64) -> Result<()> {
     let transaction = connection.unchecked_transaction()?;
     for (row, to) in rows.iter_mut().zip(last + 1..) {
         transaction.execute("DELETE FROM outbox WHERE seq = ?1", [signed(row.seq)])?;
-        transaction.execute("UPDATE events SET seq = ?2 WHERE seq = ?1", [signed(row.seq), signed(to)])?;
+        transaction.execute(
+            "UPDATE events SET seq = ?2, first_seq = coalesce(first_seq, seq) WHERE seq = ?1",
+            [signed(row.seq), signed(to)],
+        )?;
         transaction.execute("INSERT INTO outbox (seq, camera) VALUES (?1, ?2)", params![signed(to), row.camera])?;
         row.seq = to;
     }
@@ -236,20 +245,20 @@ pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
     connection.prepare("SELECT DISTINCT camera FROM outbox ORDER BY camera")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// The last incident of each camera and class, if it has not ended and its last word came after `since_us`. Last by the
-/// time of the picture: what waited for a disk has younger numbers than what was told meanwhile. An end holds for ever, or a
-/// clock that was set back would undo it. The subqueries walk a month of events at most, once at a start.
+/// The last incident of each camera and class, if it has not ended and its last word came after `since_us`. Last by the number
+/// that it was given first: what waited for a disk has a younger one than what was told meanwhile, and a clock that is
+/// behind after a power cut would put the newest alarm before an older end. An end holds for ever. The subqueries walk
+/// a month of events at most, once at a start.
 pub(crate) fn unfinished(connection: &Connection, since_us: i64) -> Result<Vec<Unfinished>> {
-    let sql = "WITH words AS (SELECT *,
-            row_number() OVER (PARTITION BY camera, class ORDER BY captured_us DESC, seq DESC) AS back
-            FROM events WHERE type != 'test')
+    let sql = "WITH words AS (SELECT *, coalesce(first_seq, seq) AS told FROM events WHERE type != 'test'),
+        ranked AS (SELECT *, row_number() OVER (PARTITION BY camera, class ORDER BY told DESC, seq DESC) AS back FROM words)
         SELECT camera, class, incident,
-        EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'long_lie'),
-        EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.type = 'acknowledged')
-        FROM words AS last WHERE back = 1 AND captured_us > ?1
-        AND NOT EXISTS (SELECT 1 FROM events AS told WHERE told.incident = last.incident AND told.class = last.class
-            AND told.type IN ('recovered', 'climb_ended'))
-        ORDER BY captured_us, seq";
+        EXISTS (SELECT 1 FROM words AS other WHERE other.incident = last.incident AND other.type = 'long_lie'),
+        EXISTS (SELECT 1 FROM words AS other WHERE other.incident = last.incident AND other.type = 'acknowledged')
+        FROM ranked AS last WHERE back = 1 AND captured_us > ?1
+        AND NOT EXISTS (SELECT 1 FROM words AS other WHERE other.incident = last.incident AND other.class = last.class
+            AND other.type IN ('recovered', 'climb_ended'))
+        ORDER BY told, seq";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([since_us])?;
     let mut found = Vec::new();
