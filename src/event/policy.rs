@@ -19,6 +19,7 @@
 //!   the model's clip after seconds, and a low score is no sign that somebody got up.
 //! - Losing the camera forgets a suspicion and clears no alarm: that nobody is seen is no sign that somebody got up. A
 //!   long lie is raised without a camera as well, because the person was last seen on the floor.
+//! - Somebody who falls where the last one was not seen to get up is told of anew, in the same incident, for that one never ended.
 //! - An acknowledgement ends the escalation of what is happening now, not of the next fall.
 //! - `recovered`, `climb_ended` and `acknowledged` are told only about an alarm that was raised, so the cooldown bounds
 //!   every event and with them the outbox.
@@ -265,13 +266,13 @@ impl Policy {
         }
         self.suspect();
         let fall = match fall {
-            Step::Raised => Some(self.tell(Class::Fall, EventType::Fall, true)),
+            Step::Raised { first } => Some(self.tell(Class::Fall, EventType::Fall, first)),
             Step::Ended { told: true } => Some(self.tell(Class::Fall, EventType::Recovered, false)),
             Step::Ended { told: false } | Step::Nothing => None,
         };
         let climb = match climb {
-            Step::Raised => {
-                let climb = self.tell(Class::Climb, EventType::Climb, true);
+            Step::Raised { first } => {
+                let climb = self.tell(Class::Climb, EventType::Climb, first);
                 Some(Transition { place: self.climb.place(&self.climb_limits), ..climb })
             }
             Step::Ended { told: true } => Some(self.tell(Class::Climb, EventType::ClimbEnded, false)),
@@ -319,6 +320,11 @@ impl Policy {
             (None, false, Rest::Suspect) => State::Suspect,
             (None, false, Rest::Recovered(_)) => State::Recovered,
         }
+    }
+
+    /// True while somebody is down, told or not.
+    pub fn is_down(&self) -> bool {
+        self.fall.incident.is_some()
     }
 
     /// True while somebody climbs, whether or not somebody is down as well.
@@ -370,7 +376,8 @@ impl Policy {
         }
         incident.long_told = true;
         // A fall whose alert was still owed is told by its long lie.
-        let first = !std::mem::replace(&mut incident.told, true);
+        let first = !incident.known();
+        incident.told = true;
         self.fall.raised = Some(now);
         Some(self.tell(Class::Fall, EventType::LongLie, first))
     }

@@ -338,6 +338,10 @@ fn a_restart_knows_what_was_going_on() {
     let expected =
         [open(&stairs, Class::Fall, false), open(&bed, Class::Fall, true), open(&stairs, Class::Climb, false)];
     assert_eq!(self::open(&config).unfinished(), expected);
+    // Who is known to have fallen anew is neither acknowledged nor known to lie for long.
+    let again = open(&bed, Class::Fall, false);
+    tell(&self::open(&config), &bed, EventType::Fall, Class::Fall);
+    assert!(self::open(&config).unfinished().contains(&again));
     // Two days ago is forgotten.
     let other = Connection::open(&config.path).unwrap();
     other.execute_batch("UPDATE events SET captured_us = captured_us - 2 * 86400000000").unwrap();

@@ -29,6 +29,8 @@ struct Room {
     told: Vec<(f64, EventType)>,
     /// Where each of them was.
     places: Vec<Option<usize>>,
+    /// Whether each of them began an incident.
+    first: Vec<bool>,
 }
 
 impl Room {
@@ -40,6 +42,7 @@ impl Room {
             at: 0,
             told: Vec::new(),
             places: Vec::new(),
+            first: Vec::new(),
         }
     }
 
@@ -100,6 +103,7 @@ impl Room {
 
     fn hear(&mut self, told: Option<Transition>) {
         self.places.extend(told.map(|told| told.place));
+        self.first.extend(told.map(|told| told.first));
         self.told.extend(told.map(|told| (tick_time(self.tick).as_secs_f64(), told.event)));
     }
 

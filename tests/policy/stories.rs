@@ -89,6 +89,7 @@ fn another_falls_in_a_room_where_nobody_was_seen_getting_up() {
     assert_eq!(room.events(), [Fall, Fall], "the old alarm does not hide the new fall");
     room.fall(10.0, 0.05).upright(true).fall(2.0, 0.05);
     assert_eq!(room.events(), [Fall, Fall, Recovered]);
+    assert_eq!(room.first, [true, false, false], "one incident, which that ends");
 }
 
 #[test]
@@ -294,6 +295,24 @@ fn carer_acknowledges_the_first_fall_while_the_second_is_still_untold() {
     assert_eq!(room.events(), [Fall, Recovered, Fall], "what nobody was told of cannot be meant");
     room.acknowledge();
     assert_eq!(room.events(), [Fall, Recovered, Fall, Acknowledged]);
+}
+
+#[test]
+fn carer_acknowledges_the_first_fall_and_the_second_is_told_in_the_same_incident() {
+    let mut room = Room::new();
+    // Lies still, tries to rise after 10 s and drops again: the cooldown of 30 s holds that back.
+    room.fall(10.0, 0.02).upright(false).fall(4.0, 0.9).fall(6.0, 0.05).fall(4.0, 0.9).acknowledge();
+    assert_eq!(
+        (room.events(), room.policy.acknowledged()),
+        (vec![Fall, Acknowledged], false),
+        "the first fall is meant"
+    );
+    room.acknowledge();
+    room.fall(30.0, 0.9);
+    assert_eq!(room.events(), [Fall, Acknowledged, Fall], "somebody is on the first one, not on the second");
+    room.acknowledge().fall(60.0, 0.05);
+    assert_eq!(room.events(), [Fall, Acknowledged, Fall, Acknowledged, Recovered]);
+    assert_eq!(room.first, [true, false, false, false, false]);
 }
 
 #[test]

@@ -84,14 +84,43 @@ pub(super) struct Incident {
     pub(super) acknowledged: bool,
     /// The scores have been low for as long as a recovery takes, and nobody was seen upright.
     quiet: bool,
-    /// It took the place of a quiet alarm that had been told.
-    before_told: bool,
+    /// What was told of the quiet alarm whose place it took: it goes on with that incident, which nobody has ended.
+    before: Before,
+}
+
+/// What is known to people of an alarm that another took the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Told,
+    Acknowledged,
+}
+
+impl Before {
+    fn acknowledged(self) -> Self {
+        if self == Self::Told { Self::Acknowledged } else { self }
+    }
 }
 
 impl Incident {
     fn new(since: Moment) -> Self {
         let (told, long, long_told, acknowledged) = (false, false, false, false);
-        Self { since, told, long, long_told, acknowledged, quiet: false, before_told: false }
+        Self { since, told, long, long_told, acknowledged, quiet: false, before: Before::Nothing }
+    }
+
+    /// True once somebody has been told of the incident, be it by the alarm before.
+    pub(super) fn known(&self) -> bool {
+        self.told || self.before != Before::Nothing
+    }
+
+    /// Somebody falls anew in a room where nobody was seen getting up.
+    fn again(&self, now: Moment) -> Self {
+        let before = match self {
+            Self { told: true, acknowledged: true, .. } => Before::Acknowledged,
+            Self { told: true, .. } => Before::Told,
+            Self { before, .. } => *before,
+        };
+        Self { before, ..Self::new(now) }
     }
 }
 
@@ -99,8 +128,10 @@ impl Incident {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Nothing,
-    /// An alert is raised.
-    Raised,
+    /// An alert is raised; `first` of its incident.
+    Raised {
+        first: bool,
+    },
     /// The alarm ended; `told` if anybody had been told of it.
     Ended {
         told: bool,
@@ -152,15 +183,14 @@ impl Track {
         let (ended, quiet) = (settled(self.low), settled(self.calm));
         match &mut self.incident {
             Some(incident) if ended => {
-                let told = incident.told || incident.before_told;
+                let told = incident.known();
                 self.incident = None;
                 self.forget();
                 return Step::Ended { told };
             }
             // Somebody who falls in a room whose alarm went quiet without anybody getting up is told of anew.
             Some(incident) if incident.quiet && enough => {
-                let before_told = incident.told || incident.before_told;
-                *incident = Incident { before_told, ..Incident::new(now) };
+                *incident = incident.again(now);
                 self.calm = Window::default();
             }
             Some(incident) => incident.quiet |= quiet,
@@ -174,9 +204,10 @@ impl Track {
         let cooled = self.cooled(now, limits);
         match &mut self.incident {
             Some(incident) if enough && cooled && !incident.told && !incident.acknowledged => {
+                let first = !incident.known();
                 incident.told = true;
                 self.raised = Some(now);
-                Step::Raised
+                Step::Raised { first }
             }
             _ => Step::Nothing,
         }
@@ -196,10 +227,13 @@ impl Track {
         self.there = Window::default();
     }
 
-    /// True if this is news. An alarm that nobody has been told of stays as it is.
+    /// True if this is news. An alarm that nobody has been told of stays as it is: what they were told of is the one before it.
     pub(super) fn acknowledge(&mut self) -> bool {
-        let Some(incident) = self.incident.as_mut().filter(|incident| incident.told) else { return false };
-        !std::mem::replace(&mut incident.acknowledged, true)
+        match &mut self.incident {
+            Some(Incident { told: true, acknowledged, .. }) => !std::mem::replace(acknowledged, true),
+            Some(Incident { before, .. }) => std::mem::replace(before, before.acknowledged()) == Before::Told,
+            None => false,
+        }
     }
 
     pub(super) fn cooled(&self, now: Moment, limits: &Limits) -> bool {
