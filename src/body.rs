@@ -50,8 +50,13 @@ pub fn centre(row: &[f32]) -> [f32; 2] {
     if let Some(trunk) = trunk(row) {
         return trunk.middle();
     }
-    let bounds = &row[3 * KEYPOINTS..3 * KEYPOINTS + 4];
-    [(bounds[0] + bounds[2]) / 2.0, (bounds[1] + bounds[3]) / 2.0]
+    let [top, left, bottom, right] = bounds(row);
+    [(top + bottom) / 2.0, (left + right) / 2.0]
+}
+
+/// The box: top, left, bottom, right.
+pub fn bounds(row: &[f32]) -> [f32; 4] {
+    std::array::from_fn(|side| row[3 * KEYPOINTS + side])
 }
 
 /// How sure the encoder is that somebody is there.

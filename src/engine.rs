@@ -7,18 +7,18 @@
 
 mod heads;
 mod second;
+mod watch;
 
 use crate::classifier::bundle::SecondLookFacts;
 use crate::classifier::{Classifier, ClassifierError, Encoding, Scoring, Spec};
-use crate::clip::{Clip, Continuity, Movements};
+use crate::clip::{Continuity, Movements};
 use crate::config::PolicyConfig;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::event::{Class, Unfinished};
 use crate::frame::{Frame, Moment};
-use crate::posture::{self, Posture};
 use crate::zone::{Judged, Zones};
-use heads::{greatest, score};
-use second::SecondLook;
+use heads::{Said, said, score};
+use watch::Watch;
 
 /// What the policy decided for one camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,18 +33,6 @@ pub struct Decision {
     pub scored: Moment,
     /// When the policy had decided.
     pub decided: Moment,
-}
-
-/// One camera's part of the engine.
-#[derive(Debug)]
-struct Watch {
-    clip: Clip,
-    second: SecondLook,
-    policy: Policy,
-    zones: Zones,
-    state: Vec<f32>,
-    armed: bool,
-    scores: Option<Scores>,
 }
 
 /// Classifier, clips and policies of all cameras.
@@ -73,6 +61,8 @@ struct Asked {
     /// As `rows`, if it is looked at twice.
     doubted: Option<usize>,
     scores: Scores,
+    /// Whose fall score that is.
+    faller: Option<u64>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -95,17 +85,7 @@ impl Engine {
     pub fn new(classifier: Box<dyn Classifier>, cameras: usize, batch: usize, policy: &PolicyConfig) -> Self {
         let spec = classifier.spec().clone();
         let rows = batch * (spec.people + usize::from(spec.scene_row)).max(1);
-        let watches = (0..cameras)
-            .map(|_| Watch {
-                clip: Clip::new(&spec),
-                second: SecondLook::new(&spec),
-                policy: Policy::new(&spec.policy, spec.rate_hz, policy),
-                zones: Zones::default(),
-                state: vec![0.0; spec.state_len()],
-                armed: true,
-                scores: None,
-            })
-            .collect();
+        let watches = (0..cameras).map(|_| Watch::new(&spec, policy)).collect();
         let (twice, doubts) = if spec.second_look.is_some() { (batch, rows) } else { (0, 0) };
         Self {
             encoding: Encoding::new(&spec, batch),
@@ -191,6 +171,7 @@ impl Engine {
         let watch = &mut self.watches[camera];
         if armed && !watch.armed {
             watch.policy.restart();
+            watch.fallen.end();
         }
         watch.armed = armed;
     }
@@ -232,6 +213,7 @@ impl Engine {
         let watch = &mut self.watches[camera];
         watch.clear(|_| {});
         watch.policy = Policy::new(&self.spec.policy, self.spec.rate_hz, policy);
+        watch.fallen.end();
         self.second_look = second::facts(&self.spec, policy);
     }
 
@@ -268,11 +250,13 @@ impl Engine {
         }
         looked?;
         let scored = clock();
-        for &Asked { camera, bridged, scores, .. } in self.asked.iter().filter(|asked| asked.rows.is_some()) {
-            let watch = &mut self.watches[camera];
-            watch.scores = Some(scores);
+        for asked in self.asked.iter().filter(|asked| asked.rows.is_some()) {
+            let (camera, watch) = (asked.camera, &mut self.watches[asked.camera]);
+            watch.scores = Some(asked.scores);
             let captured = watch.clip.last().map_or(scored, |frame| frame.captured);
-            if let Some(transition) = watch.policy.observe(captured, bridged, scores).filter(|_| watch.armed) {
+            if let Some(transition) =
+                watch.decide(captured, asked.bridged, asked.scores, asked.faller).filter(|_| watch.armed)
+            {
                 decisions.push(Decision { camera, transition, captured, scored, decided: clock() });
             }
         }
@@ -317,7 +301,7 @@ impl Engine {
             }
             let rings = watch.clip.rings();
             let rows = rings.ready().then(|| rings.rows(&mut self.scoring));
-            self.asked.push(Asked { camera, bridged, rows, doubted: None, scores: Scores::NONE });
+            self.asked.push(Asked { camera, bridged, rows, doubted: None, scores: Scores::NONE, faller: None });
         }
     }
 
@@ -328,13 +312,15 @@ impl Engine {
         let people = spec.people * spec.person_len;
         for (index, asked) in self.asked.iter_mut().enumerate() {
             let Some(rows) = asked.rows else { continue };
-            let Watch { clip, zones, .. } = &self.watches[asked.camera];
-            let view = clip.view(spec.frame);
+            let Watch { clip, policy, fallen, zones, .. } = &mut self.watches[asked.camera];
+            let (rings, view) = (clip.rings(), clip.view(spec.frame));
             let seen = &self.encoding.people[index * people..(index + 1) * people];
-            let posture = posture::of(seen, spec, |person| zones.rests(person, spec, view));
-            let upright = posture.map(|posture| posture == Posture::Upright);
-            let Judged { fall, climb, places } = greatest(&self.scoring, first, clip.rings(), zones, spec, view);
+            let rests = |person: &[f32]| zones.rests(person, spec, view);
+            let upright = fallen.all_upright(policy.is_down(), seen, rings.people(), spec, rests);
+            let Said { greatest, faller } = said(&self.scoring, first, rings, zones, spec, view);
+            let Judged { fall, climb, places } = greatest;
             asked.scores = Scores { fall: fall.into(), climb: climb.into(), upright, places };
+            asked.faller = faller;
             first += rows;
         }
         Ok(())
@@ -372,7 +358,7 @@ impl Engine {
         let mut first = 0;
         for asked in self.asked.iter_mut().filter(|asked| asked.doubted.is_some()) {
             let Watch { clip, second, zones, .. } = &self.watches[asked.camera];
-            let other = greatest(&self.doubting, first, second.rings(), zones, spec, clip.view(spec.frame));
+            let other = said(&self.doubting, first, second.rings(), zones, spec, clip.view(spec.frame)).greatest;
             asked.scores.fall = asked.scores.fall.and(other.fall);
             // A knee at a marked place is the site's word, and not the model's: the first look says alone.
             if asked.scores.places | other.places == 0 {
@@ -381,15 +367,6 @@ impl Engine {
             first += asked.doubted.unwrap_or(0);
         }
         Ok(())
-    }
-}
-
-impl Watch {
-    fn clear(&mut self, recycle: impl FnMut(Frame)) {
-        self.clip.clear(recycle);
-        self.second.end();
-        self.state.fill(0.0);
-        self.scores = None;
     }
 }
 

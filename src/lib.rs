@@ -26,6 +26,7 @@ pub mod engine;
 pub mod event;
 pub mod evidence;
 pub mod exit;
+pub mod fallen;
 pub mod frame;
 pub mod health;
 pub mod journal;

@@ -44,6 +44,17 @@ impl Place {
     }
 }
 
+/// Somebody followed, as they were seen last.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed<'a> {
+    /// Of this tracker, never given to two.
+    pub id: u64,
+    /// What was said of them, f32 `[F]`.
+    pub row: &'a [f32],
+    /// So many ticks ago.
+    pub ago: usize,
+}
+
 #[derive(Debug)]
 struct Person {
     followed: bool,
@@ -118,12 +129,11 @@ impl Tracker {
         person.seen.read_strided(mask, 2, 1);
     }
 
-    /// What was said of the person in this place when they were last seen, f32 `[F]`, and how many ticks ago; nothing if their
-    /// ring holds no such tick.
-    pub fn newest(&self, place: usize) -> Option<(&[f32], usize)> {
-        let Person { ring, seen, .. } = &self.people[place];
-        let last = (0..self.ticks).find(|ago| seen.ago(*ago) == [1.0])?;
-        Some((ring.ago(last), last))
+    /// The person in this place; nobody if their ring holds no tick at which they were seen.
+    pub fn newest(&self, place: usize) -> Option<Followed<'_>> {
+        let Person { born, ring, seen, .. } = &self.people[place];
+        let ago = (0..self.ticks).find(|ago| seen.ago(*ago) == [1.0])?;
+        Some(Followed { id: *born, row: ring.ago(ago), ago })
     }
 
     /// Follows as `other` does, which is of the same model.
@@ -318,8 +328,8 @@ mod tests {
         tracker.observe(&[detection(2.0, 0.5, 0.5), nobody()].concat(), 1.0);
         tracker.observe(&[nobody(), nobody()].concat(), 1.0);
         tracker.repeat();
-        assert_eq!(tracker.newest(0).map(|(row, ago)| (row[0], ago)), Some((2.0, 2)));
-        assert_eq!(tracker.newest(1), None);
+        assert_eq!(tracker.newest(0).map(|person| (person.row[0], person.ago)), Some((2.0, 2)));
+        assert!(tracker.newest(1).is_none());
     }
 
     #[test]

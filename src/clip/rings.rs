@@ -3,7 +3,7 @@
 use super::{Movement, Rows};
 use crate::classifier::{Scoring, Spec};
 use crate::frame::Size;
-use crate::tracker::Tracker;
+use crate::tracker::{Followed, Tracker};
 
 /// The rings of one camera.
 #[derive(Debug)]
@@ -80,10 +80,14 @@ impl Rings {
         rows.len - before
     }
 
-    /// Whom each of [`rows`](Self::rows) is about, in their order: what was said of them when they were last seen, f32 `[F]`, how many
-    /// ticks ago, and nothing for the scene.
-    pub fn newest(&self) -> impl Iterator<Item = Option<(&[f32], usize)>> {
+    /// Whom each of [`rows`](Self::rows) is about, in their order, and nobody for the scene.
+    pub fn newest(&self) -> impl Iterator<Item = Option<Followed<'_>>> {
         self.scene_row.then_some(None).into_iter().chain(self.followed().map(|person| self.people.newest(person)))
+    }
+
+    /// Everybody followed.
+    pub fn people(&self) -> impl Iterator<Item = Followed<'_>> + Clone {
+        self.followed().filter_map(|person| self.people.newest(person))
     }
 
     /// How everybody followed moved, and the ticks held. None where nobody is followed, or the model does not tell bodies.
@@ -102,7 +106,7 @@ impl Rings {
         (!people.is_empty()).then_some((people, self.ticks))
     }
 
-    fn followed(&self) -> impl Iterator<Item = usize> {
+    fn followed(&self) -> impl Iterator<Item = usize> + Clone {
         (0..self.people.places()).filter(|person| self.people.is_followed(*person))
     }
 

@@ -17,16 +17,28 @@ pub(super) fn score(classifier: &mut dyn Classifier, rows: &mut Scoring, spec: &
     Ok(())
 }
 
-/// The greatest of what the rows of `rings`, from `first` on, say.
-pub(super) fn greatest(rows: &Scoring, first: usize, rings: &Rings, zones: &Zones, spec: &Spec, view: View) -> Judged {
-    let mut greatest = Judged { fall: 0.0, climb: 0.0, places: 0 };
+/// What the rows of one camera say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    /// The greatest of each.
+    pub(super) greatest: Judged,
+    /// Whose fall score that is, if anybody's.
+    pub(super) faller: Option<u64>,
+}
+
+/// What the rows of `rings`, from `first` on, say.
+pub(super) fn said(rows: &Scoring, first: usize, rings: &Rings, zones: &Zones, spec: &Spec, view: View) -> Said {
+    let mut said = Said { greatest: Judged { fall: 0.0, climb: 0.0, places: 0 }, faller: None };
+    let greatest = &mut said.greatest;
     for (logits, person) in rows.logits.chunks_exact(spec.classes.len()).skip(first).zip(rings.newest()) {
-        let judged = zones.judge(shares(logits, spec), person, spec, view);
-        greatest.fall = greatest.fall.max(judged.fall);
+        let judged = zones.judge(shares(logits, spec), person.map(|person| (person.row, person.ago)), spec, view);
+        if judged.fall > greatest.fall {
+            (greatest.fall, said.faller) = (judged.fall, person.map(|person| person.id));
+        }
         greatest.climb = greatest.climb.max(judged.climb);
         greatest.places |= judged.places;
     }
-    greatest
+    said
 }
 
 /// Softmax of one row: p(fall) + p(fallen), and p(climb).

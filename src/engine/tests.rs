@@ -5,6 +5,8 @@ use crate::classifier::scripted::ScriptedClassifier;
 use crate::config::CameraConfig;
 use crate::event::EventType;
 use crate::frame::{Size, View};
+use crate::posture::tests::person;
+use std::sync::{Arc, Mutex};
 
 /// Feeds ticks whose first pixel says the fall score, and collects what was decided.
 struct Camera {
@@ -243,12 +245,17 @@ impl Classifier for Couple {
     }
 
     fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
-        let ring = self.spec.ticks * 56;
-        for (person, logits) in rows.person.chunks_exact(ring).zip(rows.logits.chunks_exact_mut(4)).take(rows.len) {
-            let fall = person[ring - 56];
-            logits.copy_from_slice(&[(1.0 - fall).ln(), fall.ln(), -99.0, -99.0]);
-        }
+        score_by_nose(&self.spec, rows);
         Ok(())
+    }
+}
+
+/// Says of each the fall score that stands where their nose would be.
+fn score_by_nose(spec: &Spec, rows: &mut Scoring) {
+    let ring = spec.ticks * 56;
+    for (person, logits) in rows.person.chunks_exact(ring).zip(rows.logits.chunks_exact_mut(4)).take(rows.len) {
+        let fall = person[ring - 56].clamp(0.01, 0.99);
+        logits.copy_from_slice(&[(1.0 - fall).ln(), fall.ln(), -99.0, -99.0]);
     }
 }
 
@@ -290,4 +297,59 @@ fn who_gets_up_and_sits_on_a_marked_sofa_has_recovered() {
         camera.feed(tick, 0.0).unwrap();
     }
     assert_eq!(camera.events(), [EventType::Recovered]);
+}
+
+/// Sees whoever `shown` holds, f32 `[2, 56]`, and says of each the fall score that stands where their nose would be.
+struct Shown {
+    spec: Spec,
+    shown: Arc<Mutex<Vec<f32>>>,
+}
+
+impl Classifier for Shown {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn encode(&mut self, batch: &mut Encoding) -> Result<(), ClassifierError> {
+        batch.people.copy_from_slice(&self.shown.lock().unwrap());
+        Ok(())
+    }
+
+    fn score(&mut self, rows: &mut Scoring) -> Result<(), ClassifierError> {
+        score_by_nose(&self.spec, rows);
+        Ok(())
+    }
+}
+
+#[test]
+fn who_comes_in_ends_no_alarm_of_one_whom_the_encoder_has_lost() {
+    let shown = Arc::new(Mutex::new(vec![0.0; 2 * 56]));
+    let mut spec = ScriptedClassifier::new().spec().clone();
+    (spec.people, spec.scene_row) = (2, false);
+    let mut camera = Camera::new();
+    camera.engine = Engine::new(Box::new(Shown { spec, shown: shown.clone() }), 1, 1, &PolicyConfig::default());
+    let seen = |fall: f32, mut person: Vec<f32>| {
+        person[0] = fall;
+        person
+    };
+    let nobody = || vec![0.0; 56];
+    let stands = |x: f32, fall| seen(fall, person((0.3, x), (0.6, x), 0.9));
+    let lies = |x: f32, fall| seen(fall, person((0.8, x - 0.1), (0.8, x + 0.1), 0.9));
+    let mut tick = 0;
+    let mut watch = |camera: &mut Camera, seconds: u64, people: [Vec<f32>; 2]| {
+        *shown.lock().unwrap() = people.concat();
+        for _ in 0..15 * seconds {
+            camera.feed(tick, 0.0).unwrap();
+            tick += 1;
+        }
+    };
+    watch(&mut camera, 2, [lies(0.2, 0.99), nobody()]);
+    assert_eq!(camera.events(), [EventType::Fall]);
+    watch(&mut camera, 10, [nobody(), stands(0.8, 0.01)]);
+    assert_eq!(camera.events(), [EventType::Fall], "somebody else is upright");
+    watch(&mut camera, 3, [stands(0.2, 0.01), stands(0.8, 0.01)]);
+    assert_eq!(camera.events(), [EventType::Fall, EventType::Recovered]);
+    watch(&mut camera, 2, [lies(0.2, 0.01), stands(0.8, 0.99)]);
+    watch(&mut camera, 40, [nobody(), stands(0.8, 0.01)]);
+    assert_eq!(camera.events().last(), Some(&EventType::LongLie), "who lay there is still to be seen upright");
 }
