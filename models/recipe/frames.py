@@ -39,7 +39,8 @@ def letterbox(picture, width=config.WIDTH, height=config.HEIGHT, pad=config.PAD)
 def read(path, scale_to=None):
     """Yields (seconds from the first frame, RGB picture) for each frame of a clip, by its own timestamps.
 
-    `scale_to`: shorter side in pixels, if smaller than the clip's."""
+    `scale_to`: shorter side in pixels, if smaller than the clip's. A clip of which not every frame came is an error behind the last that
+    did: caches would keep a part for the whole. Whoever asks for no more frames hears of none."""
     probe = subprocess.run(
         ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries",
          "stream=width,height,r_frame_rate:frame=pts_time", "-of", "json", str(path)],
@@ -56,14 +57,15 @@ def read(path, scale_to=None):
         filters = ["-vf", f"scale={w}:{h}:flags=area"]
     command = ["ffmpeg", "-v", "fatal", "-i", str(path), *filters, "-fps_mode", "passthrough",
                "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     index = 0
-    while len(raw := process.stdout.read(w * h * 3)) == w * h * 3:
-        at = times[index] - times[0] if index < len(times) else index * step
-        yield at, np.frombuffer(raw, np.uint8).reshape(h, w, 3)
-        index += 1
-    process.stdout.close()
-    process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while len(raw := process.stdout.read(w * h * 3)) == w * h * 3:
+            at = times[index] - times[0] if index < len(times) else index * step
+            yield at, np.frombuffer(raw, np.uint8).reshape(h, w, 3)
+            index += 1
+    if process.returncode or index < len(info["frames"]):
+        raise RuntimeError(f"{path}: ffmpeg gave {index} of {len(info['frames'])} frames and ended with {process.returncode}: try again, and if it "
+                           "ends so again, the clip is damaged: fetch or render it anew")
 
 
 def photos(rooms, split):
