@@ -184,7 +184,7 @@ def rendered(manifest, logits, encodings, folder, split="test", keep_rows=False,
     """Rendered clips of a split (see `of_split`) -> {"falls", "everyday", "twins", "climbs"}: {scenario/clip: what `rater` says}."""
     rate = rater(manifest, logits, keep_rows)
     out = {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
-    about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("*.json"))]
+    about = [(p, json.loads(p.read_text())) for p in sorted(Path(folder).glob("[0-9]*.json"))]  # what a killed rendering left begins with a dot
     for path, a in tqdm([x for x in about if of_split(x[1], split)][:limit], split):
         video, key = path.with_suffix(".mp4"), f"{a['scenario']}/{path.stem}"
         fall = known(a)

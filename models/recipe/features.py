@@ -40,7 +40,7 @@ def peek(frames):
 
 
 def rendered(bundle, folder, out, prefix="r_"):
-    for path in tqdm(sorted(Path(folder).glob("*.json")), "renders"):
+    for path in tqdm(sorted(Path(folder).glob("[0-9]*.json")), "renders"):
         target = out / f"{prefix}{path.stem}.npz"
         if target.exists() or not path.exists():
             continue

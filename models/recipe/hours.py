@@ -21,7 +21,7 @@ from stream import Bundle
 def ordinary(manifest, logits, encodings, folder, keep_rows=False):
     """{clip: what `evaluate.rater` says}; a clip of somebody trained on is an error."""
     rate, out = rater(manifest, logits, keep_rows), {}
-    for path in tqdm(sorted(Path(folder).glob("*.json")), "ordinary"):
+    for path in tqdm(sorted(Path(folder).glob("[0-9]*.json")), "ordinary"):
         about = json.loads(path.read_text())
         if about["split"] == "train" or about["scenario"] != "ordinary":
             raise SystemExit(f"{path} shows {about['scenario']} of the split {about['split']}: expected ordinary life that nothing was trained on")

@@ -41,7 +41,7 @@ def known(renders, lab, every=1.0):
     kept = Path(lab) / "pose_check_rendered.npz"
     if not kept.exists():
         pictures, people, labels = [], [], []
-        for path in tqdm(sorted(Path(renders).glob("*.json")), "rendered frames"):
+        for path in tqdm(sorted(Path(renders).glob("[0-9]*.json")), "rendered frames"):
             about, rows, _, each = truth.read(path)
             if truth.part(about) != "valid":
                 continue

@@ -58,7 +58,7 @@ def main():
     cache.add("climb", args.data / "climb/bouldering_fixed.mp4", every=3)
     for path in sorted((args.data / "gmdcsa24").glob("s1_*.mp4")):
         cache.add("g_" + path.stem, path, every=3)
-    for path in tqdm(sorted(path for folder in args.renders for path in folder.glob("*.mp4")), "renders"):
+    for path in tqdm(sorted(path for folder in args.renders for path in folder.glob("[0-9]*.mp4")), "renders"):
         if not path.with_suffix(".json").exists():
             continue
         about, people, _, _ = truth.read(path.with_suffix(".json"))

@@ -101,7 +101,7 @@ class Rendered:
     """Rendered clips of one split, sharded by `rank` of `world`, and random windows of them."""
 
     def __init__(self, folder, split, side, cache, rank=0, world=1, limit=None):
-        paths = [p for p in sorted(Path(folder).glob("*.json")) if truth.part(json.loads(p.read_text())) == split][:limit]
+        paths = [p for p in sorted(Path(folder).glob("[0-9]*.json")) if truth.part(json.loads(p.read_text())) == split][:limit]
         clips = [Clip(p.with_suffix(".mp4"), side, cache) for p in tqdm(paths[rank::world], f"{split} clips")]
         self.by_shape = {}
         for clip in clips:

@@ -75,7 +75,7 @@ def main():
     filmed = [p for s in ("s2", "s3") for p in sorted((args.data / "gmdcsa24").glob(f"{s}_*.mp4"))]
     sources = {"real, room not trained on": (filmed, rgb.filmed_truth, evaluate.labels())}
     if args.renders:
-        about = {p: json.loads(p.read_text()) for p in sorted(args.renders.glob("*.json"))}
+        about = {p: json.loads(p.read_text()) for p in sorted(args.renders.glob("[0-9]*.json"))}
         chosen = [p.with_suffix(".mp4") for p, a in about.items() if truth.part(a) == args.split][: args.limit]
         falls = {p.stem: fall for p, a in about.items() if (fall := evaluate.known(a))}
         sources[f"rendered, {args.split}"] = (chosen, rgb.rendered_truth, falls)

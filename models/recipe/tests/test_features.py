@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import config
+import evaluate
 import features
 import truth
 from frames import letterbox, photos
@@ -35,6 +36,13 @@ def test_who_is_trained_on_comes_through_every_camera_and_who_validates_as_filme
     assert [name for name, part in split.items() if part == "valid"] == ["g_s2_fall_12_as-filmed"]
     slow, usual = (len(np.load(out / f"g_s1_fall_13_{camera}.npz")["times"]) for camera in ("7.5-fps", "as-filmed"))
     assert 0 < slow < 0.6 * usual, "a slow camera shows fewer pictures"
+
+
+def test_what_a_killed_rendering_left_is_no_clip(tmp_path):
+    (tmp_path / ".000001.part.json").write_text('{"split": "tra')
+    features.rendered(SimpleNamespace(encode=nobody), tmp_path, tmp_path)
+    assert evaluate.rendered(None, None, None, tmp_path) == {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
+    assert not list(tmp_path.glob("*.npz"))
 
 
 def test_generated_people_come_without_the_labels_that_nobody_checked(tmp_path):

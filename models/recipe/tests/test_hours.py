@@ -22,3 +22,8 @@ def test_who_was_trained_on_or_falls_is_refused(tmp_path, about):
     (tmp_path / "000001.json").write_text(json.dumps(about))
     with pytest.raises(SystemExit):
         ordinary(None, None, None, tmp_path)
+
+
+def test_what_a_killed_rendering_left_is_no_clip(tmp_path):
+    (tmp_path / ".000001.part.json").write_text('{"split": "te')
+    assert ordinary(None, None, None, tmp_path) == {}

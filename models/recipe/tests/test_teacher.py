@@ -121,7 +121,7 @@ def test_pictures_keep_their_clips_shape():
 
 
 def test_a_window_is_labelled_by_its_last_tick(tmp_path):
-    clip = put(tmp_path, "a")
+    clip = put(tmp_path, "000001")
     pictures, label = clip.window(end=68)
     assert label == NORMAL and pictures[-1, 0, 0, 0] == 68
     assert clip.window(end=76)[1] == FALL
@@ -130,12 +130,18 @@ def test_a_window_is_labelled_by_its_last_tick(tmp_path):
 
 
 def test_a_twin_stands_still_before_the_fall_and_is_normal(tmp_path):
-    pictures, label = put(tmp_path, "a").window(end=90, freeze=70)
+    pictures, label = put(tmp_path, "000001").window(end=90, freeze=70)
     assert label == NORMAL and (pictures[-20:] == 70).all() and pictures[-21, 0, 0, 0] == 70 and pictures[-22, 0, 0, 0] == 69
 
 
+def test_what_a_killed_rendering_left_is_no_clip(tmp_path):
+    put(tmp_path, "000001")
+    (tmp_path / ".000002.part.json").write_text('{"split": "tra')
+    assert len(Rendered(tmp_path, "train", 32, tmp_path / "cache").clips()) == 1
+
+
 def test_a_shape_fills_its_own_batch(tmp_path):
-    put(tmp_path, "a")
+    put(tmp_path, "000001")
     pictures, labels = Rendered(tmp_path, "train", 32, tmp_path / "cache").batch(np.random.default_rng(0), {SIDE: 3})
     assert pictures.shape == (3, config.TICKS, *SIDE, 3) and len(labels) == 3
 
@@ -146,8 +152,8 @@ def arguments(folder, **more):
 
 
 def test_training_that_was_cut_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
-    put(tmp_path, "a")
-    put(tmp_path, "b", fall=50)
+    put(tmp_path, "000001")
+    put(tmp_path, "000002", fall=50)
     monkeypatch.setattr(teacher_train, "fitting", lambda *_: 2)
     teacher_train.train(arguments(tmp_path), 0, 1, "cpu")
 
@@ -164,8 +170,8 @@ def test_training_that_was_cut_ends_as_if_it_had_not_been(tmp_path, monkeypatch)
 
 
 def test_two_processes_train_one_network(tmp_path):
-    put(tmp_path, "a")
-    put(tmp_path, "b", fall=50)
+    put(tmp_path, "000001")
+    put(tmp_path, "000002", fall=50)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(Path(teacher_train.__file__)),
                "--lab", str(tmp_path), "--renders", str(tmp_path), "--cache", str(tmp_path / "cache"), "--design", "small", "--side", "32",
                "--budget-mb", "70", "--steps", "2", "--log-every", "1"]
