@@ -24,6 +24,7 @@ from evaluate import Encodings, judge_rows, rendered, summary
 from hours import ordinary
 from motions import IGNORE
 from other_cameras import all_cameras
+from resume import write
 from stream import Bundle, alerts
 
 ENTER = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.95)  # closer where scores crowd
@@ -119,7 +120,7 @@ def main():
     choice = json.loads(path.read_text()) if path.exists() else {}
     count = {"windows": windows, **{source: {k: len(v) for k, v in kinds.items()} for source, kinds in sources.items()}}
     choice.update(temperature=bundle.manifest["temperature"], policy={"fall": fall, "climb": climb}, chosen_on=count)
-    path.write_text(json.dumps(choice, indent=1))
+    write(path, json.dumps(choice, indent=1))
     print(json.dumps(choice))
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import truth
 from frames import read
-from resume import whole
+from resume import whole, write
 from stream import Bundle, alerts, encode_clip, replay
 
 FREEZE = 6.0
@@ -135,7 +135,7 @@ def decided_by(manifest):
 
 def record(path, bundle, found, **more):
     """Writes what was counted, {name: `summary`}, with what decided it, for `card.py`."""
-    path.write_text(json.dumps({"of": decided_by(bundle.manifest), "summary": found, **more}, indent=1))
+    write(path, json.dumps({"of": decided_by(bundle.manifest), "summary": found, **more}, indent=1))
 
 
 def rater(manifest, logits, keep_rows):

@@ -17,6 +17,7 @@ from frames import letterbox, read
 from nets import encoder, movenet
 from poses import see
 from quantise import agreement
+from resume import whole
 from runtime import session
 from tracker import BOX, overlap
 
@@ -30,7 +31,8 @@ def reference(data, teacher, lab, every=8):
         pictures = np.stack(pictures)
         net = movenet.load(teacher)
         people = np.concatenate([see(net, pictures[i : i + 16]) for i in range(0, len(pictures), 16)])
-        np.savez(kept, pictures=pictures, people=people)
+        with whole(kept) as part:
+            np.savez(part, pictures=pictures, people=people)
     kept = np.load(kept)
     return kept["pictures"], kept["people"]
 
@@ -51,7 +53,8 @@ def known(renders, lab, every=1.0):
                     pictures.append(letterbox(p))
                     people.append(rows[i])
                     labels.append(each[i])
-        np.savez(kept, pictures=np.stack(pictures), people=np.stack(people), labels=np.stack(labels))
+        with whole(kept) as part:
+            np.savez(part, pictures=np.stack(pictures), people=np.stack(people), labels=np.stack(labels))
     kept = np.load(kept)
     return kept["pictures"], kept["people"], kept["labels"]
 

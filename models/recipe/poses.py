@@ -1,6 +1,6 @@
 """Step `poses`: caches the training frames and what the teacher sees in them.
 
-    python poses.py --data DATA --weights WEIGHTS --lab LAB
+    python poses.py --data DATA --teacher movenet.tflite --lab LAB [--renders RENDERS …]
 
 `LAB/cache/<clip>.npy` holds frames, `LAB/cache/<clip>.pose.npy` f32 (n,4,56) the teacher's people in the coordinates of
 the frame (0..1). Of GMDCSA-24 only subject 1 is cached: the other room is validation.
@@ -18,6 +18,7 @@ import truth
 from frames import Cache, letterbox
 from nets import movenet
 from nets.decode import decode
+from resume import whole
 
 
 def unfit(people, h, w):
@@ -45,6 +46,12 @@ def see(net, pictures, flip=True):
     return decode(maps, config.PEOPLE).numpy()
 
 
+def keep(path, people):
+    """Writes people (n,4,56), whole: what is there is not made again."""
+    with whole(path) as part:
+        np.save(part, people)
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--data", type=Path, required=True)
@@ -65,20 +72,20 @@ def main():
         if truth.part(about) == "train":
             every = max(1, round(about["fps"] / 4))
             cache.add("r_" + path.stem, path, every=every, side=240)
-            np.save(cache.folder / f"r_{path.stem}.truth.npy", people[::every])
+            keep(cache.folder / f"r_{path.stem}.truth.npy", people[::every])
     net = movenet.load(args.teacher).to(memory_format=torch.channels_last)
     for name in tqdm(cache.names(), "teacher"):
         out = cache.folder / f"{name}.pose.npy"
         if out.exists():
             continue
         if name.startswith("r_"):  # known exactly
-            np.save(out, np.load(cache.folder / f"{name}.truth.npy"))
+            keep(out, np.load(cache.folder / f"{name}.truth.npy"))
             continue
         frames = cache.frames(name)
         fitted = np.stack([letterbox(f) for f in frames])
         with torch.autocast("cpu", torch.bfloat16):
             people = np.concatenate([see(net, fitted[i : i + 16]) for i in range(0, len(fitted), 16)])
-        np.save(out, unfit(people.astype(np.float32), *frames.shape[1:3]))
+        keep(out, unfit(people.astype(np.float32), *frames.shape[1:3]))
 
 
 if __name__ == "__main__":

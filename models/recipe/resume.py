@@ -20,6 +20,12 @@ def whole(path):
         part.unlink(missing_ok=True)
 
 
+def write(path, text):
+    """Writes a file of text, whole."""
+    with whole(path) as part:
+        part.write(text.encode())
+
+
 def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 

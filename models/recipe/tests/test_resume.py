@@ -1,8 +1,11 @@
 """What was begun from one file does not go on as if from another."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import resume
+from evaluate import record
 
 
 def test_a_training_goes_on_only_from_its_own_start(tmp_path):
@@ -21,6 +24,20 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
         part.write(b"half")
         raise OSError("disk full")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_counted_stays_where_its_successor_cannot_be_written(tmp_path, monkeypatch):
+    counted, bundle = tmp_path / "evaluation.json", SimpleNamespace(manifest={part: {"sha256": part} for part in ("encoder", "head")})
+    record(counted, bundle, {"rendered falls": {"seen": 19}})
+    before = counted.read_bytes()
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(resume.Path, "rename", full)
+    with pytest.raises(OSError, match="disk full"):
+        record(counted, bundle, {"rendered falls": {"seen": 20}})
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("evaluation.json", before)]
 
 
 def test_two_processes_make_the_same_file(tmp_path, monkeypatch):
