@@ -1,7 +1,8 @@
 """What an encoder costs and what it sees, before and after the short training: one row of a table.
 
 A row is kept as JSON in `LAB/short/` when it is done and is not done again; rows are shared between tables. Costs are those of
-the exported files. Real people are those whom the teacher sees in `pose_check.py`'s filmed frames, rendered ones are truly there.
+the exported files. Real people are those whom the teacher sees in `pose_check.py`'s filmed frames, rendered ones are truly there, and no
+training clip shows them: rows that were counted on other people have other names, and are not taken.
 """
 
 import argparse
@@ -92,7 +93,7 @@ class Trial:
     def row(self, name, make, rate=OURS, terms=tuple(WEIGHT), teacher=True):
         """The row of the network that `make()` gives; it learns at `rate` (None: not at all) by `terms`, from the teacher or from
         known people alone."""
-        kept, paths = self.folder / f"{name}.json", {kind: self.folder / f"{name}.{kind}.onnx" for kind in ("start", "fp32", "int8")}
+        kept, paths = self.folder / f"{name}.unseen.json", {kind: self.folder / f"{name}.{kind}.onnx" for kind in ("start", "fp32", "int8")}
         if kept.exists():
             return {**json.loads(kept.read_text()), "paths": paths}
         print(name, flush=True)

@@ -1,5 +1,5 @@
 """How well an encoder sees people it never learnt from: what the teacher sees in real frames (GMDCSA-24, subjects 2 and 3),
-and, with `--renders`, who is truly there in rendered frames of the validation split.
+and, with `--renders`, who is truly there in rendered frames of validation clips of people and rooms that no training clip shows.
 
     python pose_check.py --data DATA --teacher movenet.tflite --lab LAB [--renders RENDERS] encoder.onnx encoder.pt …
 """
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 import config
 import truth
+from evaluate import of_split
 from frames import letterbox, read
 from nets import encoder, movenet
 from poses import see
@@ -38,14 +39,14 @@ def reference(data, teacher, lab, every=8):
 
 
 def known(renders, lab, every=1.0):
-    """Rendered validation frames, one in `every` seconds: (pictures u8 (n,H,W,3), true people (n,4,56) in the
-    fitted picture, labels u8 (n,4)); kept in `lab/pose_check_rendered.npz`."""
-    kept = Path(lab) / "pose_check_rendered.npz"
+    """Frames of rendered validation clips of people never trained on, one in `every` seconds: (pictures u8 (n,H,W,3), true people (n,4,56)
+    in the fitted picture, labels u8 (n,4)); kept in `lab/pose_check_unseen.npz`."""
+    kept = Path(lab) / "pose_check_unseen.npz"
     if not kept.exists():
         pictures, people, labels = [], [], []
         for path in tqdm(sorted(Path(renders).glob("[0-9]*.json")), "rendered frames"):
             about, rows, _, each = truth.read(path)
-            if truth.part(about) != "valid":
+            if not of_split(about, "unseen"):
                 continue
             step, rows = round(every * about["fps"]), truth.fitted(rows, about)
             for i, (_, p) in enumerate(read(path.with_suffix(".mp4"))):

@@ -1,6 +1,6 @@
-"""Whether the teacher deserves the name: it and the bundle on the same ticks of the same clips, of rooms neither learnt from.
+"""Whether the teacher deserves the name: it and the bundle on the same ticks of the same clips, of rooms neither learnt from (but with `--split valid`).
 
-    python teacher_evaluate.py --lab LAB --bundle ../bundle --data DATA [--renders RENDERS --split valid]
+    python teacher_evaluate.py --lab LAB --bundle ../bundle --data DATA [--renders RENDERS --split unseen]
 
 Every `--every`-th tick's window is asked. Ticks: the area under the curve of the fall score, and the share of known ticks on the
 right side of one half; ticks of one clip are not independent, so the clips are the sample size. Events: the bundle's policy,
@@ -18,7 +18,6 @@ from tqdm import tqdm
 import config
 import evaluate
 import rgb
-import truth
 from motions import FALL, FALLEN, IGNORE
 from stream import Bundle, replay
 from teacher_train import ask, load
@@ -58,13 +57,20 @@ def report(found, known, manifest):
             "events": {kind: evaluate.summary(results) for kind, results in parts.items()}}
 
 
+def rendered(folder, split, limit=None):
+    """Paths of at most so many rendered clips of a split (see `evaluate.of_split`), and {clip: its fall}."""
+    about = {p: json.loads(p.read_text()) for p in sorted(folder.glob("[0-9]*.json"))}
+    chosen = [p for p, a in about.items() if evaluate.of_split(a, split)][:limit]
+    return [p.with_suffix(".mp4") for p in chosen], {p.stem: fall for p in chosen if (fall := evaluate.known(about[p]))}
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--bundle", type=Path, required=True)
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--renders", type=Path)
-    args.add_argument("--split", default="valid")
+    args.add_argument("--split", default="unseen", choices=("valid", "unseen", "test"), help="of the rendered clips; as for evaluate.py")
     args.add_argument("--teacher", default="teacher.pt")
     args.add_argument("--every", type=int, default=3)
     args.add_argument("--limit", type=int, help="at most so many rendered clips")
@@ -75,9 +81,7 @@ def main():
     filmed = [p for s in ("s2", "s3") for p in sorted((args.data / "gmdcsa24").glob(f"{s}_*.mp4"))]
     sources = {"real, room not trained on": (filmed, rgb.filmed_truth, evaluate.labels())}
     if args.renders:
-        about = {p: json.loads(p.read_text()) for p in sorted(args.renders.glob("[0-9]*.json"))}
-        chosen = [p.with_suffix(".mp4") for p, a in about.items() if truth.part(a) == args.split][: args.limit]
-        falls = {p.stem: fall for p, a in about.items() if (fall := evaluate.known(a))}
+        chosen, falls = rendered(args.renders, args.split, args.limit)
         sources[f"rendered, {args.split}"] = (chosen, rgb.rendered_truth, falls)
     out = {}
     for source, (paths, known_of, falls) in sources.items():
