@@ -3,7 +3,8 @@
     python bundle.py --lab LAB --out ../bundle
 
 Reads `LAB/encoder_grown.pt`, `LAB/head.pt` (or what `--encoder` and `--head` name) and `LAB/choice.json` (temperature, policy,
-calibration method); the last two may be missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right shape.
+calibration method). `LAB/head.pt` may be missing: the head that stands there stays, or, where none does, an untrained one makes a bundle of the right
+shape. So may the choice: temperature, policy and second look of the bundle that stands there stay, or, where none does, are those of this file.
 """
 
 import argparse
@@ -69,32 +70,54 @@ def commit():
         return "unknown"
 
 
+def rules(standing):
+    """What of the manifest `standing` stays where nothing was chosen anew."""
+    return {**{key: standing.get(key) for key in ("temperature", "policy", "second_look")}, "scene_row": standing["head"].get("scene_row", False)}
+
+
 def manifest(folder, choice, data, version):
     parts = {}
     for kind, batch, precision in (("encoder", "batch", "int8"), ("head", "rows", "fp32")):
         file = f"{kind}.onnx"
         parts[kind] = {"file": file, "sha256": sha256(folder / file), "opset": config.OPSET, "precision": precision, **tensors(kind, batch)}
     parts["head"]["scene_row"] = choice.get("scene_row", False)
-    if config.SECOND_LOOK["from"] > min(rule["enter"] for rule in choice.get("policy", POLICY).values()):
-        raise SystemExit(f"config.SECOND_LOOK begins at {config.SECOND_LOOK['from']}, above a bar of the policy: alerts would come by one look")
+    policy, second = choice.get("policy", POLICY), choice.get("second_look", config.SECOND_LOOK)
+    if second and second["from"] > min(rule["enter"] for rule in policy.values()):
+        raise SystemExit(f"the second look begins at {second['from']}, above a bar of the policy: alerts would come by one look. "
+                         "Lower SECOND_LOOK in config.py, or choose another policy")
     return {
         "schema": 1, "name": "falld-pose", "version": version, "classes": list(config.CLASSES),
         "frame": {"width": config.WIDTH, "height": config.HEIGHT, "channels": "rgb", "fit": "letterbox", "pad": config.PAD},
         "clip": {"ticks": config.TICKS, "rate_hz": config.RATE, "min_ticks": config.MIN_TICKS, "hold_ticks": config.HOLD_TICKS},
         "people": {"max": config.PEOPLE, "keypoints": config.JOINTS, "embedding": 0},
         "tracker": config.TRACKER, **parts,
-        "temperature": choice.get("temperature", 1.0), "policy": choice.get("policy", POLICY), "second_look": config.SECOND_LOOK,
+        "temperature": choice.get("temperature", 1.0), "policy": policy, **({"second_look": second} if second else {}),
         "probe": {},
         "provenance": {"commit": commit(), "created": datetime.date.today().isoformat(), "seed": config.SEED, "data": data, "scores": {}}}
 
 
-def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt", start=None, head="head.pt"):
+def trained_head(lab, out, head, keep_head):
+    """The file of the head that goes into the bundle, or None if that is the one that stands at `out`, or an untrained one."""
+    path = lab / (head or "head.pt")
+    if head and not path.exists():
+        raise SystemExit(f"--head: {path} is missing. Train it (`head_train.py --out {head}`), or leave --head out: then it is {lab / 'head.pt'}, or the head of {out}")
+    if keep_head and not (out / "head.onnx").exists():
+        raise SystemExit(f"--keep-head: no bundle stands at {out} whose head could stay. Name it by --out, or leave --keep-head out")
+    return path if path.exists() and not keep_head else None
+
+
+def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt", start=None, head=None, keep_head=False):
     """Makes the bundle at `out`; the one that stood there is replaced only by a complete one. With `keep_encoder` its
-    encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back."""
+    encoder stays, and only the head is new. Else it is `lab/trained`, or, with `lab/start`, from which it was trained on, half way back.
+    The head is `lab/head`, which must be there if it is named; with `keep_head`, or where there is no `lab/head.pt`, that of `out` stays."""
     torch.manual_seed(config.SEED)
     choice = json.loads((lab / "choice.json").read_text()) if (lab / "choice.json").exists() else {}
-    if keep_encoder and (out / "manifest.json").exists() and json.loads((out / "manifest.json").read_text())["people"]["embedding"]:
+    standing = json.loads((out / "manifest.json").read_text()) if (out / "manifest.json").exists() else None
+    learnt = trained_head(lab, out, head, keep_head)
+    if standing and standing["people"]["embedding"] and (keep_encoder or not learnt):
         raise SystemExit(f"{out} has what `ground.py` added: build on the bundle that it was added to, and add it again")
+    if standing and "policy" not in choice:
+        choice = {**rules(standing), **choice}
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -106,8 +129,8 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
             net.load_state_dict(between(encoder.load(lab / start).state_dict(), net.state_dict()))
         export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
-    if (lab / head).exists():
-        export.head(Mirrored(restore(torch.load(lab / head, weights_only=True)["ship"])), new / "head.onnx")
+    if learnt:
+        export.head(Mirrored(restore(torch.load(learnt, weights_only=True)["ship"])), new / "head.onnx")
     elif (out / "head.onnx").exists():
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
@@ -150,10 +173,12 @@ def main():
     args.add_argument("--version", default="0.0.0", help="the bundle's own, as its manifest and falld name it")
     args.add_argument("--keep-encoder", action="store_true", help="take over the encoder that stands there")
     args.add_argument("--encoder", default="encoder_grown.pt", help="weights in LAB")
-    args.add_argument("--head", default="head.pt", help="weights in LAB")
+    heads = args.add_mutually_exclusive_group()
+    heads.add_argument("--head", help="weights in LAB (default: head.pt if it is there, else the head that stands there)")
+    heads.add_argument("--keep-head", action="store_true", help="take over the head that stands there")
     args.add_argument("--start", help="weights in LAB that the encoder was trained on from; what ships lies half way")
     args = args.parse_args()
-    about = build(args.lab, args.out, fingerprints(args.data), args.version, args.keep_encoder, args.encoder, args.start, args.head)
+    about = build(args.lab, args.out, fingerprints(args.data), args.version, args.keep_encoder, args.encoder, args.start, args.head, args.keep_head)
     size = sum(f.stat().st_size for f in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.2f} MB, probe {about['probe']['logits']}")
 
