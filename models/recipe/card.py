@@ -3,8 +3,8 @@
     python card.py --lab LAB --bundle ../bundle
 
 What `evaluate.py`, `other_cameras.py`, `hours.py` and `measure.py` wrote into LAB of this encoder, this head and this policy goes into the manifest's
-provenance, and the card is written from there; what was not measured is called so. `lineage.md` tells of networks, by their hashes,
-where they come from and what is peculiar to them.
+provenance, and the card is written from there; what was not measured is called so. A row of the provenance that was counted with other networks or
+rules (`evaluate.stamp`) goes. `lineage.md` tells of networks, by their hashes, where they come from and what is peculiar to them.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 import config
-from evaluate import decided_by, poisson_upper, wilson
+from evaluate import counted, decided_by, poisson_upper, stamped, wilson
 from stream import THERE
 
 EVENTS = ("real, room not trained on:", "real, trained on:", "rendered", "validation, people never trained on:")
@@ -196,8 +196,11 @@ def main():
     path = args.bundle / "manifest.json"
     about = json.loads(path.read_text())
     source = about["provenance"]
+    old, source["scores"] = source["scores"], counted(source["scores"], about)
     for name in SOURCES:
-        source["scores"].update(measured(args.lab, about, name).get("summary", {}))
+        source["scores"].update(stamped(measured(args.lab, about, name).get("summary", {}), about))
+    if gone := [name for name in old if name not in source["scores"]]:
+        print(f"Counted with other networks or rules, and not with these, so no longer on the card: {'; '.join(gone)}")
     if latency := measured(args.lab, about, "measured.json"):
         source["measured"] = {key: latency[key] for key in ("encoders", "head_ms", "note")}
     if (choice := args.lab / "choice.json").exists() and (chosen := json.loads(choice.read_text())).get("policy") == about["policy"]:

@@ -10,6 +10,7 @@ footage before the onset, then frozen for 6 s.
 import argparse
 import csv
 import functools
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -131,6 +132,21 @@ def summary(results):
 def decided_by(manifest):
     """What in a bundle decides its events: both networks, by their hashes, and the rules around them."""
     return {**{part: manifest[part]["sha256"] for part in ("encoder", "head")}, **{key: manifest.get(key) for key in ("clip", "tracker", "temperature", "policy", "second_look")}}
+
+
+def stamp(manifest):
+    """A short digest of what `decided_by` says: whose count a row is."""
+    return hashlib.sha256(json.dumps(decided_by(manifest), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def stamped(scores, manifest):
+    """Rows {name: `summary`} as counted with the bundle of this manifest."""
+    return {name: {**row, "of": stamp(manifest)} for name, row in scores.items()}
+
+
+def counted(scores, manifest):
+    """Those of the `stamped` rows that were counted with the bundle of this manifest: its networks, its rules."""
+    return {name: row for name, row in scores.items() if row.get("of") == stamp(manifest)}
 
 
 def record(path, bundle, found, **more):

@@ -1,11 +1,12 @@
 """The card says what was measured of these very networks, and calls the rest not measured."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import card
-from evaluate import record, summary
+from evaluate import record, stamp, stamped, summary
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
 MEGABYTES = {"encoder": 4.0, "head": 1.0}
@@ -59,3 +60,30 @@ def test_a_sentence_of_events_counts_clips():
     scores = {"close by: falls": row(4, seen=True, delay=0.1), "close by: everyday": row(9), "close by: twins": row(4)}
     assert card.events(scores, "close by:") == "4 of 4 (51–100 %) falls are seen and 0 of 9 everyday, 0 of 4 twins alarmed"
     assert "in 2.0 hours (120 clips" in card.ordinary(row(120))
+
+
+def test_rows_of_another_policy_leave_the_card_and_new_ones_come(tmp_path, monkeypatch, capsys):
+    lab, bundle = tmp_path / "lab", shutil.copytree(BUNDLE, tmp_path / "bundle")
+    lab.mkdir()
+    old = manifest()
+    about = {**old, "policy": {**old["policy"], "fall": {**old["policy"]["fall"], "k": 7}}}
+    scores = {**stamped({"ordinary life": row(120), "real, trained on: everyday": row(2)}, old), **stamped({"validation, one look: falls": row(3, seen=True, delay=0.1)}, about),
+              "close by: falls": row(4, seen=True, delay=0.1)}
+    (bundle / "manifest.json").write_text(json.dumps({**about, "provenance": {"scores": scores}}))
+    record(lab / "evaluation.json", SimpleNamespace(manifest=about), {"rendered falls": row(5, seen=True, delay=0.2)})
+    record(lab / "near.json", SimpleNamespace(manifest=old), {"close by: falls": row(6, seen=True, delay=0.2)})
+    monkeypatch.setattr("sys.argv", ["card.py", "--lab", str(lab), "--bundle", str(bundle)])
+    card.main()
+    found, text = json.loads((bundle / "manifest.json").read_text())["provenance"]["scores"], (bundle / "CARD.md").read_text()
+    assert {name: r["of"] for name, r in found.items()} == dict.fromkeys(("validation, one look: falls", "rendered falls"), stamp(about))
+    assert "| rendered falls | 5 | 5 of 5 |" in text and "where the picture's lower edge cuts people: not measured" in text
+    assert "never trained on: not measured. A long lie" in text, "ordinary life"
+    assert "ordinary life; real, trained on: everyday; close by: falls" in capsys.readouterr().out
+
+
+def test_the_rows_that_ship_are_of_what_ships(tmp_path, monkeypatch):
+    before, bundle = json.loads((BUNDLE / "manifest.json").read_text()), shutil.copytree(BUNDLE, tmp_path / "bundle")
+    assert len(before["provenance"]["scores"]) > 20 and {r["of"] for r in before["provenance"]["scores"].values()} == {stamp(before)}
+    monkeypatch.setattr("sys.argv", ["card.py", "--lab", str(tmp_path), "--bundle", str(bundle)])
+    card.main()
+    assert [(bundle / name).read_text() for name in ("manifest.json", "CARD.md")] == [(BUNDLE / name).read_text() for name in ("manifest.json", "CARD.md")]
