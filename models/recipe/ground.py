@@ -2,7 +2,8 @@
 
     python ground.py --bundle ../bundle --lab LAB --out LAB/grounded --renders UP… --weight 0.75 --bar -2 [--climb 0.8 12 15] --version VERSION
 
-The encoder's other integers stay what they are (`graft.py`), and so do the scores of falls (`nets/head.py`, `Grounded`).
+The encoder's other integers stay what they are (`graft.py`), and so do the scores of falls (`nets/head.py`, `Grounded`) by one look. By two they may differ, for a
+score of a climb, which is another now, may begin the second look or keep it going.
 """
 
 import argparse
@@ -18,6 +19,8 @@ import torch
 import config
 import export
 from bundle import UNMEASURED, commit, finish, tensors
+from card import ONCE
+from evaluate import counted, stamped
 from frames import letterbox, read
 from graft import grafted
 from nets.aloft import Aloft
@@ -43,6 +46,7 @@ def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
         raise SystemExit(f"{bundle} has it already: begin with the bundle that it was added to")
     if about["temperature"] != 1:
         raise SystemExit(f"{bundle} divides its logits by {about['temperature']}: `Grounded` leaves falls alone at 1 only")
+    scores = kept(counted(about["provenance"]["scores"], about), about.get("second_look"))
     grafted(bundle / "encoder.onnx", restored(bundle / "encoder.onnx"), new / "encoder.onnx", aloft, seen)
     export.head(Grounded(Mirrored(exported(bundle / "head.onnx")), weight, bar), new / "head.onnx", config.EMBEDDING)
     about["people"]["embedding"] = config.EMBEDDING
@@ -53,16 +57,16 @@ def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
         about["policy"]["climb"] = {"enter": enter, "exit": enter / 2, "k": int(k), "n": int(n)}
     about["version"] = version or about["version"]
     source = about["provenance"]
-    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": kept(source["scores"])}
+    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": stamped(scores, about)}
     for of_another in ("measured", "chosen_on"):  # latency, and the policy's clips
         source.pop(of_another, None)
     return about
 
 
-def kept(scores):
-    """What stays true of the `scores` that were counted before: falls in clips that are not all counted with each bundle. How many climbs
-    are told there has to be counted again."""
-    return {name: {**row, "climb_alerts": None} for name, row in scores.items() if name.startswith(KEPT)}
+def kept(scores, second_look=None):
+    """What stays true of the `scores` that were counted before: falls in clips that are not all counted with each bundle, and of a bundle with
+    a second look those that were counted by one. How many climbs are told there has to be counted again."""
+    return {name: {**row, "climb_alerts": None} for name, row in scores.items() if name.startswith(ONCE if second_look else KEPT)}
 
 
 def main():

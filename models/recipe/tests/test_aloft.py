@@ -12,6 +12,7 @@ import card
 import config
 from aloft_train import Backbone, filmed, train
 from bundle import build
+from evaluate import stamp
 from frames import letterbox, read
 from ground import grounded, kept
 from nets.aloft import CHANNELS, SPOTS, Aloft, spots
@@ -108,6 +109,23 @@ def test_falls_that_were_counted_before_stay_counted_and_climbs_do_not():
     old = {"close by: falls": {"seen": 27, "climb_alerts": 3}, "validation: climbs": {"clips": 87, "climb_alerts": 56}, "rendered climbs": {"climb_alerts": 21}}
     assert kept(old) == {"close by: falls": {"seen": 27, "climb_alerts": None}, "validation: climbs": {"clips": 87, "climb_alerts": None}}
     assert card.climbs(kept(old), "validation:") == card.MISSING
+
+
+def test_of_two_looks_nothing_stays_counted_for_what_is_climbed_begins_the_second(bundle):
+    old = {"close by: falls": {"seen": 27}, "validation: falls": {"seen": 3}, "validation, one look: falls": {"seen": 103, "climb_alerts": 1}, "rendered falls": {"seen": 19}}
+    assert kept(old, {"from": 0.4, "frames": 15}) == {"validation, one look: falls": {"seen": 103, "climb_alerts": None}}
+    scores = bundle.manifest["provenance"]["scores"]
+    assert sorted(scores) == sorted(f"validation, one look: {kind}" for kind in card.KINDS)
+    assert {row["of"] for row in scores.values()} == {stamp(bundle.manifest)}, "as counted with the new networks"
+
+
+def test_what_another_policy_counted_before_does_not_stay(pictures, tmp_path):
+    old = shutil.copytree(SHIPPED, tmp_path / "old")
+    about = json.loads((old / "manifest.json").read_text())
+    about["policy"]["fall"]["k"] += 1
+    (old / "manifest.json").write_text(json.dumps(about))
+    (tmp_path / "new").mkdir()
+    assert not grounded(old, tmp_path / "new", Aloft().eval(), pictures, 2.0, 0.0)["provenance"]["scores"]
 
 
 def test_it_is_added_once_and_to_what_is_built(bundle, pictures, tmp_path):
