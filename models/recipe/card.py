@@ -90,10 +90,21 @@ def second_look(facts):
         "  say so (`docs/decisions/2026-11-28-what-the-mirror-image-denies.md`).\n")
 
 
+def heading(kind, *hashes):
+    """What `lineage.md` calls the section under `kind` of networks with these SHA-256."""
+    return " ".join([kind, *(h[:12] for h in hashes)])
+
+
 def lineage(kind, *hashes, path=Path(__file__).parent / "lineage.md"):
     """What `lineage.md` says under `kind` of networks with these SHA-256, or ""."""
     sections = re.split(r"^## (.+)\n", path.read_text(), flags=re.M)[1:]
-    return dict(zip(sections[::2], sections[1::2], strict=True)).get(" ".join([kind, *(h[:12] for h in hashes)]), "").strip()
+    return dict(zip(sections[::2], sections[1::2], strict=True)).get(heading(kind, *hashes), "").strip()
+
+
+def unwritten(about):
+    """The headings, as they stand in `lineage.md`, under which it says nothing of the networks of this manifest."""
+    encoder, head = (about[part]["sha256"] for part in ("encoder", "head"))
+    return [f"## {heading(*of)}" for of in (("encoder", encoder), ("head", head), ("limits", encoder, head)) if not lineage(*of)]
 
 
 def measured(lab, about, name):

@@ -2,10 +2,12 @@
 
     python graft.py --bundle ../bundle
 
-Every integer that the network says stays what it was, so it needs no training and no calibration. The bundle is swapped whole.
+Every integer that the network says stays what it was, so it needs no training and no calibration, and what was counted of the bundle holds. What it
+costs does not, and is measured again (`make card`); and `lineage.md` must know the new hashes. The bundle is swapped whole.
 """
 
 import argparse
+import datetime
 import json
 import shutil
 import tempfile
@@ -17,11 +19,12 @@ from onnx import numpy_helper
 
 import config
 import export
-from bundle import finish
+from bundle import UNMEASURED, commit, finish
+from card import unwritten
+from evaluate import counted, stamped
 from quantise import QUANTISED, quantise
 from restore import MARK, restored
 from resume import sha256
-
 
 ADDED = ("aloft.", "/aloft/")  # how the places of what is added to the network begin
 
@@ -79,9 +82,16 @@ def main():
     shutil.copytree(out, new)
     grafted(out / "encoder.onnx", restored(out / "encoder.onnx"), new / "encoder.onnx")
     about = json.loads((new / "manifest.json").read_text())
+    source = about["provenance"]
+    scores = counted(source["scores"], about)
     about["encoder"]["sha256"] = sha256(new / "encoder.onnx")
+    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": stamped(scores, about)}
+    source.pop("measured", None)  # latency, of another graph
+    (new / "CARD.md").write_text(UNMEASURED)
     about = finish(new, about, out)
     print(f"{out}: encoder {about['encoder']['sha256'][:12]}, probe {about['probe']['logits']}")
+    if missing := unwritten(about):
+        print(f"lineage.md lacks, for the card: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

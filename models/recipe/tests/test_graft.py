@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from bundle import sha256
+from bundle import UNMEASURED, commit, sha256
+from evaluate import stamp, stamped
 from frames import letterbox, read
 from graft import grafted, main, scales
 from nets import encoder
@@ -51,6 +52,24 @@ def test_a_network_that_is_another_is_refused(name, tmp_path):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(ValueError, match=f"would be others at .*{name}"):
         grafted(tmp_path / "other.onnx", restored(SHIPPED), tmp_path / "encoder.onnx")
+
+
+def test_what_was_counted_holds_and_what_was_timed_does_not(tmp_path, monkeypatch, capsys):
+    bundle = shutil.copytree(SHIPPED.parent, tmp_path / "bundle")
+    about = json.loads((bundle / "manifest.json").read_text())
+    about["head"]["sha256"] = "0" * 64
+    scores = {**stamped({"rendered falls": {"seen": 19}}, about), "ordinary life": {"false": 3, "of": "another"}}
+    about["provenance"] |= {"scores": scores, "commit": "old", "created": "2026-01-01"}
+    (bundle / "manifest.json").write_text(json.dumps(about))
+    monkeypatch.setattr("sys.argv", ["graft.py", "--bundle", str(bundle)])
+    main()
+    about = json.loads((bundle / "manifest.json").read_text())
+    source = about["provenance"]
+    assert source["scores"] == {"rendered falls": {"seen": 19, "of": stamp(about)}}, "but what was not of this bundle before is not of it now"
+    assert "measured" not in source and (bundle / "CARD.md").read_text() == UNMEASURED
+    assert source["commit"] == commit() and source["created"] > "2026-01-01" and source["data"]
+    said = capsys.readouterr().out
+    assert "## head 000000000000" in said and f"## limits {about['encoder']['sha256'][:12]} 000000000000" in said
 
 
 def test_the_bundle_is_swapped_whole(tmp_path, monkeypatch):
