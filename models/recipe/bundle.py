@@ -27,7 +27,7 @@ from nets.blend import between
 from nets.even import even
 from nets.head import Head, Mirrored, restore
 from quantise import quantise
-from resume import sha256
+from resume import became, sha256
 from stream import Bundle
 
 POLICY = {"fall": {"enter": 0.6, "exit": 0.3, "k": 5, "n": 7}, "climb": {"enter": 0.8, "exit": 0.4, "k": 12, "n": 15}}
@@ -129,6 +129,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
             net.load_state_dict(between(encoder.load(lab / start).state_dict(), net.state_dict()))
         export.encoder(even(net, pictures), lab / "encoder_fp32.onnx")
         quantise(lab / "encoder_fp32.onnx", new / "encoder.onnx", pictures, choice.get("calibration", "percentile"))
+        became(lab / "encoder_fp32.onnx", new / "encoder.onnx")
     if learnt:
         export.head(Mirrored(restore(torch.load(learnt, weights_only=True)["ship"])), new / "head.onnx")
     elif (out / "head.onnx").exists():

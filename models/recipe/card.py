@@ -164,7 +164,8 @@ def ordinary(r):
 
 def pose(found):
     """The section on joints and latency, from `measure.py`'s words."""
-    text = ("## Pose, and what INT8 costs\nAgainst the teacher (float MoveNet, mirrored average) on GMDCSA-24 frames that none of them learnt from. Found: box overlap\n"
+    alone = found and "float" not in found["encoders"]
+    text = (f"## Pose{'' if alone else ', and what INT8 costs'}\nAgainst the teacher (float MoveNet, mirrored average) on GMDCSA-24 frames that none of them learnt from. Found: box overlap\n"
             "above 0.5. Apart: mean joint distance over the box diagonal.\n\n")
     if not found:
         return text + MISSING.capitalize() + ".\n"
@@ -172,6 +173,8 @@ def pose(found):
     for name, m in found["encoders"].items():
         cell = " | ".join(f"{m[k][0]:.3f} of {int(m[k][2])} / {m[k][1]:.3f}" for k in ("upright", "lying"))
         text += f"| {name} | {cell} | {m['ms'][0]:.1f} | {m['ms'][1]:.1f} |\n"
+    if alone:
+        text += "\nThe float encoder that this one was made of was not at hand: what INT8 costs is not measured.\n"
     return text + f"\nHead, 1 row and 4 rows, 1 thread: {found['head_ms'][0]:.2f} and {found['head_ms'][1]:.2f} ms. {found['note']}\n"
 
 

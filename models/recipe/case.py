@@ -5,7 +5,8 @@
 Size on disk, peak memory of inference above the bare process (libraries loaded, no model), and frames a second: of a whole
 clip of 64 frames, and streaming, where every new frame wants an answer. Each row is a process of its own, one thread, and the
 least of `--times`. SlowFast is `nets/slowfast.py` with random weights, which cost what trained ones cost; events are those
-of `LAB/evaluation.json`, if there, and of nothing else. Writes `LAB/case.{json,md}`.
+of `LAB/evaluation.json`, if they were counted with this bundle, and of nothing else; the float encoder has a row if the bundle's was made of it.
+Writes `LAB/case.{json,md}`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 import config
 from apart import Peak, apart, least_seconds, machine, write
+from resume import is_of
 from stream import row_length
 
 PUBLISHED = (  # a published SlowFast compression; accuracy on its own data, so not to be compared with the events here
@@ -81,15 +83,27 @@ def light(encoder, head, row, times):
     return {"disk_mb": round(size / 1e6, 2), **row(load, lambda s: ask(s, config.TICKS, GROUP), lambda s: ask(s, 1, 1), times)}
 
 
-def events(path):
-    """The shipped bundle's real events in a room that it did not learn from, as counted by `evaluate.py`."""
-    if not path.exists():
+def events(lab, about):
+    """Real events, in a room that it did not learn from, of the bundle with the manifest `about`, as counted by `evaluate.py`."""
+    from card import measured  # which loads what no row shall pay for
+
+    if not (summary := measured(lab, about, "evaluation.json").get("summary")):
+        print(f"{lab / 'evaluation.json'} is missing, or of another bundle: there are no events in the table. `make evaluate` counts them")
         return {}
-    summary = json.loads(path.read_text())["summary"]
     falls, everyday = (summary[f"real, room not trained on: {kind}"] for kind in ("falls", "everyday"))
     low, high = falls["recall_95"]
     return {"falls_seen": f"{falls['seen']} of {falls['falls']} (95 %: {low:.2f}–{high:.2f})",
             "clips_alarmed": f"{everyday['clips_alarmed']} of {everyday['clips']}"}
+
+
+def encoders(bundle, source=None):
+    """{name: file} of the encoders that have a row; of float `source` only if the bundle's was made of it."""
+    shown, shipped = {}, bundle / "encoder.onnx"
+    if source and is_of(shipped, source):
+        shown["falld, fp32"] = source
+    elif source:
+        print(f"--float-encoder: {shipped} was not made of {source}, or nothing says so: it has no row")
+    return {**shown, "falld, INT8 (shipped)": shipped}
 
 
 def main():
@@ -99,20 +113,19 @@ def main():
     args.add_argument("--float-encoder", type=Path, help="the encoder before quantisation")
     args.add_argument("--times", type=int, default=3)
     args = args.parse_args()
-    head, encoders = args.bundle / "head.onnx", {"falld, INT8 (shipped)": args.bundle / "encoder.onnx"}
-    if args.float_encoder and args.float_encoder.exists():
-        encoders = {"falld, fp32": args.float_encoder, **encoders}
-    progress = tqdm(total=1 + len(encoders), desc="case")
+    about = json.loads((args.bundle / "manifest.json").read_text())
+    head, shown = args.bundle / "head.onnx", encoders(args.bundle, args.float_encoder)
+    progress = tqdm(total=1 + len(shown), desc="case")
     rows = [{"name": "SlowFast R50, fp32 (original)", **apart(original, args.times)}]
     progress.update()
-    for name, encoder in encoders.items():
-        rows.append({"name": name, **apart(light, encoder, head, row_length(json.loads((args.bundle / "manifest.json").read_text())), args.times)})
+    for name, encoder in shown.items():
+        rows.append({"name": name, **apart(light, encoder, head, row_length(about), args.times)})
         progress.update()
     progress.close()
-    rows[-1] |= events(args.lab / "evaluation.json")
-    about = {"input": f"{config.TICKS} frames of {config.HEIGHT}x{config.WIDTH}", "machine": machine(),
-             "time": f"processor time of one thread, the least of {args.times} clips and {20 * args.times} frames; other programs ran beside it"}
-    write(args.lab / "case", about, [*rows, *PUBLISHED], COLUMNS)
+    rows[-1] |= events(args.lab, about)
+    measured_on = {"input": f"{config.TICKS} frames of {config.HEIGHT}x{config.WIDTH}", "machine": machine(),
+                   "time": f"processor time of one thread, the least of {args.times} clips and {20 * args.times} frames; other programs ran beside it"}
+    write(args.lab / "case", measured_on, [*rows, *PUBLISHED], COLUMNS)
 
 
 if __name__ == "__main__":

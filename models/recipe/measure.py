@@ -1,6 +1,8 @@
 """Step `measure`: agreement with the teacher and latency, float against INT8 in the same run.
 
     python measure.py --bundle ../bundle --data DATA --teacher movenet.tflite --lab LAB
+
+Float is `LAB/encoder_fp32.onnx`, if the bundle's encoder was made of it (`bundle.py` leaves a mark); else INT8 is measured alone.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import onnxruntime as ort
 
 import config
 from pose_check import reference, report
-from resume import sha256
+from resume import is_of, sha256
 from runtime import session
 from stream import row_length
 
@@ -30,6 +32,15 @@ def milliseconds(sessions, feed, rounds=60):
     return [float(min(t)) for t in times]
 
 
+def encoders(lab, bundle):
+    """{name: file} of what is measured."""
+    source, shipped = lab / "encoder_fp32.onnx", bundle / "encoder.onnx"
+    if is_of(shipped, source):
+        return {"float": source, "INT8 (shipped)": shipped}
+    print(f"{shipped} was not made of {source}, or nothing says so: INT8 is measured alone, and not what it costs")
+    return {"INT8 (shipped)": shipped}
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--bundle", type=Path, required=True)
@@ -40,7 +51,7 @@ def main():
     args = args.parse_args()
     pictures, people = reference(args.data, args.teacher, args.lab)
     pictures, people = pictures[:: args.every], people[:: args.every]
-    models = {"float": args.lab / "encoder_fp32.onnx", "INT8 (shipped)": args.bundle / "encoder.onnx"}
+    models = encoders(args.lab, args.bundle)
     sessions = {(name, t): session(path, t) for name, path in models.items() for t in (1, 2)}
     feed = {"frame": pictures[:1], "previous": pictures[1:2]}
     took = dict(zip(sessions, milliseconds(list(sessions.values()), feed), strict=True))

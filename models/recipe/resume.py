@@ -3,6 +3,7 @@ folder holds what one encoder said. And a file is there whole or not at all.
 """
 
 import hashlib
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,19 @@ def sha256(path):
 def origin(start):
     """The hash of the file that a training starts from, or "" if it starts from nothing."""
     return sha256(start) if start else ""
+
+
+def became(source, made):
+    """Leaves beside the file `source` that the file `made` was made of it, for `is_of`."""
+    write(Path(source).with_suffix(".json"), json.dumps({"float": sha256(source), "int8": sha256(made)}))
+
+
+def is_of(made, source):
+    """Whether the file `made` was made of the file `source` as they are now, by what `became` left."""
+    mark = Path(source).with_suffix(".json")
+    if not mark.exists() or not Path(source).exists():
+        return False
+    return json.loads(mark.read_text()) == {"float": sha256(source), "int8": sha256(made)}
 
 
 def same_start(saved, start, path):

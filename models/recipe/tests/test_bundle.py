@@ -3,16 +3,24 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 import bundle
+import case
+import measure
 from bundle import build, main
+from evaluate import record
+from frames import letterbox, read
 from nets.head import exported
+from restore import restored
 from resume import sha256
 
 SHIPPED = Path(__file__).resolve().parents[2] / "bundle"
+CLIP = Path(__file__).resolve().parents[3] / "tests/data/fall.mp4"
 POLICY = {name: {"enter": 0.75, "exit": 0.375, "k": 4, "n": 5} for name in ("fall", "climb")}
 
 
@@ -98,3 +106,30 @@ def test_a_head_is_kept_or_named(monkeypatch, capsys):
 def test_an_encoder_that_was_trained_on_comes_with_the_head_that_stands_there():
     rule = (Path(bundle.__file__).parent / "Makefile").read_text().split("\nexport-on:\n")[1].split("\n\n")[0]
     assert "--encoder encoder_on.pt" in rule and "--keep-head" in rule
+
+
+def test_the_float_encoder_is_that_of_the_bundle_or_is_not_shown_beside_it(lab, tmp_path, monkeypatch, capsys):
+    pictures = np.stack([letterbox(p) for _, p in read(CLIP)])[::12]
+    net = restored(SHIPPED / "encoder.onnx")
+    monkeypatch.setattr(bundle, "calibration", lambda lab: pictures)
+    monkeypatch.setattr(bundle.encoder, "load", lambda path: net)
+    out = tmp_path / "bundle"
+    about = build(lab, out, {}, "9.9.9")
+    source = lab / "encoder_fp32.onnx"
+    assert measure.encoders(lab, out) == {"float": source, "INT8 (shipped)": out / "encoder.onnx"}
+    assert list(case.encoders(out, source)) == ["falld, fp32", "falld, INT8 (shipped)"]
+    assert "nothing says so" not in capsys.readouterr().out
+    for how in (lambda: source.write_bytes(source.read_bytes()[:-1]), source.unlink):
+        how()
+        assert list(measure.encoders(lab, out)) == ["INT8 (shipped)"] and "INT8 is measured alone" in capsys.readouterr().out
+        assert list(case.encoders(out, source)) == ["falld, INT8 (shipped)"] and "it has no row" in capsys.readouterr().out
+    assert list(measure.encoders(lab, SHIPPED)) == ["INT8 (shipped)"] and about["encoder"]["sha256"] == sha256(out / "encoder.onnx")
+
+
+def test_events_of_another_bundle_have_no_row_in_the_case(lab):
+    about = json.loads((SHIPPED / "manifest.json").read_text())
+    assert case.events(lab, about) == {}
+    counted = {"seen": 8, "falls": 8, "recall_95": [0.68, 1.0], "clips_alarmed": 0, "clips": 8}
+    record(lab / "evaluation.json", SimpleNamespace(manifest=about), {f"real, room not trained on: {kind}": counted for kind in ("falls", "everyday")})
+    assert case.events(lab, about)["clips_alarmed"] == "0 of 8"
+    assert case.events(lab, about | {"policy": POLICY}) == {}

@@ -62,6 +62,14 @@ def test_a_sentence_of_events_counts_clips():
     assert "in 2.0 hours (120 clips" in card.ordinary(row(120))
 
 
+def test_what_int8_costs_is_said_where_the_float_encoder_was_measured_too():
+    seen = {"upright": [0.988, 0.034, 167], "lying": [0.966, 0.048, 59], "ms": [8.6, 12.7]}
+    found = {"encoders": {"INT8 (shipped)": seen}, "head_ms": [1.24, 5.04], "note": "Here."}
+    alone, both = card.pose(found), card.pose({**found, "encoders": {"float": seen, **found["encoders"]}})
+    assert alone.startswith("## Pose\n") and alone.count("| 8.6 | 12.7 |") == 1 and "what INT8 costs is not measured" in alone
+    assert both.startswith("## Pose, and what INT8 costs\n") and "not measured" not in both
+
+
 def test_rows_of_another_policy_leave_the_card_and_new_ones_come(tmp_path, monkeypatch, capsys):
     lab, bundle = tmp_path / "lab", shutil.copytree(BUNDLE, tmp_path / "bundle")
     lab.mkdir()
