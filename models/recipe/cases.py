@@ -25,6 +25,11 @@ REAL = {"real, room not trained on": ("s2", "s3"), "real, room trained on": ("s1
 RENDERED = {"rendered, test": "test", "rendered, validation": "unseen"}  # of people, rooms and looks that no training clip shows
 
 
+def climb_spans(about):
+    """[(start, end)] in seconds of the climbs of a rendered clip, from its JSON."""
+    return [(a / about["fps"], b / about["fps"]) for label, a, b in about["labels"] if label == "climb"]
+
+
 def climb_events(raised, spans):
     """Climb alerts of [(t, kind)] against spans [(start, end)] in seconds -> (seen or not for each span, false alerts)."""
     times = [t for t, kind in raised if kind == "climb"]

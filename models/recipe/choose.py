@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cases import climb_events
+import cases
 from encoded import Encoded
 from evaluate import Encodings, judge_rows, rendered, summary
 from hours import ordinary
@@ -63,8 +63,7 @@ def fall_costs(manifest, rows):
 
 def climb_spans(renders, name):
     """[(start, end)] in seconds of the climbs of the rendered clip `scenario/clip`."""
-    about = json.loads((renders / f"{Path(name).name}.json").read_text())
-    return [(a / about["fps"], b / about["fps"]) for label, a, b in about["labels"] if label == "climb"]
+    return cases.climb_spans(json.loads((renders / f"{Path(name).name}.json").read_text()))
 
 
 def climb_costs(manifest, rows, spans):
@@ -73,7 +72,7 @@ def climb_costs(manifest, rows, spans):
     for kind, clips in rows.items():
         for name, (scored, _) in clips.items():
             climbs = [] if kind == "twins" else spans.get(name, [])
-            seen, false = climb_events(alerts(manifest, scored), climbs)
+            seen, false = cases.climb_events(alerts(manifest, scored), climbs)
             missed, wrong, count = missed + (kind == "climbs" and not any(seen)), wrong + bool(false), count + (kind == "climbs")
     return {"slow": False, "missed": missed, "wrong": wrong, "of": count}
 

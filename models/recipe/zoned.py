@@ -5,7 +5,8 @@
 Each bed and sofa is marked for resting: the outline of its top and a hand's breadth above it, as the camera sees them. Each window sill, each shelf and each rail is
 marked for climbing: the half metre above a sill's or a rail's top, a shelf's front above 0.6 m. So an installer would draw them who
 draws well. Counts each clip without places, with them, with them and no climb told of sooner than elsewhere, and, where a place to climb is marked, with
-climbs told of there alone (falld's `climbs = "places"`); and writes `LAB/zoned.json`.
+climbs told of there alone (falld's `climbs = "places"`); and writes `LAB/zoned.json`. Clips of people and rooms that networks are trained on are left out.
+A climb is told of by an alert that comes between shortly before it and shortly after (`cases.py`); clips with any other climb alert are counted by themselves.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cases import climb_events, climb_spans
 from evaluate import Encodings, judge_rows, known, record, shows, summary
 from render.body import pool
 from render.camera import Camera, project
@@ -65,26 +67,34 @@ def marked(spec, people, library):
     return zones, kinds
 
 
-def judged(bundle, encoded, zones, fall):
-    """What `judge_rows` says of a clip in each of WAYS, and when its first climb is told of."""
+def judged(bundle, encoded, zones, fall, climbs):
+    """What `judge_rows` says of a clip with `climbs` [(start, end)] in each of WAYS, when its first climb alert comes, whether a climb is told of, and
+    whether one is where there is none."""
     rows = [replay(bundle.manifest, bundle.logits, encoded, z) for z in (None, zones, replace(zones, elsewhere=False))]
-    first = lambda r: next((t for t, kind in alerts(bundle.manifest, r) if kind == "climb"), None)
-    return [judge_rows(bundle.manifest, r, fall) | {"climb_at": first(r)} for r in (rows[0], rows[1], [row._replace(places=0) for row in rows[1]], rows[2])]
+
+    def told(rows):
+        raised = alerts(bundle.manifest, rows)
+        seen, false = climb_events(raised, climbs)
+        return {"climb_at": next((t for t, kind in raised if kind == "climb"), None), "climb_told": any(seen), "climb_in_vain": bool(false)}
+
+    return [judge_rows(bundle.manifest, r, fall) | told(r) for r in (rows[0], rows[1], [row._replace(places=0) for row in rows[1]], rows[2])]
 
 
 def counted(bundle, encodings, folders, people, library):
-    """{group: [(what `judged` says, kinds of props marked, scenario, clip)]} of all clips in `folders`."""
+    """{group: [(what `judged` says, kinds of props marked, scenario, clip)]} of the clips in `folders` that no network is trained on."""
     out = {}
     for path in tqdm([path for folder in folders for path in sorted(folder.glob("[0-9]*.json"))], "clips"):
         spec = json.loads(path.read_text())
+        if spec["split"] == "train":
+            continue
         zones, kinds = marked(spec, people, library)
         fall = known(spec)
         group = "ordinary life" if spec["scenario"] == "ordinary" else shows(spec)
-        # A twin is the footage before the fall.
-        shown = [(group, None, fall)] + ([("twins", fall["onset"], None)] if fall and fall["onset"] > 1 else [])
-        for group, onset, fall in shown:
+        # A twin is the footage before the fall, and shows no climb.
+        shown = [(group, None, fall, climb_spans(spec))] + ([("twins", fall["onset"], None, [])] if fall and fall["onset"] > 1 else [])
+        for group, onset, fall, climbs in shown:
             encoded = encodings.of(path.with_suffix(".mp4"), onset)
-            out.setdefault(group, []).append((judged(bundle, encoded, zones, fall), kinds, spec["scenario"], path.stem))
+            out.setdefault(group, []).append((judged(bundle, encoded, zones, fall, climbs), kinds, spec["scenario"], path.stem))
     return out
 
 
@@ -100,7 +110,7 @@ def table(clips):
         for which, way in enumerate(WAYS):
             # falld refuses `climbs = "places"` where none is marked.
             results = [clip[0][which] for clip, m in zip(of, marks, strict=True) if way != "there alone" or m & set(CLIMB)]
-            found[group][way] = summary(results) | {"climbs_told": sum(r["climb_alerts"] > 0 for r in results)}
+            found[group][way] = summary(results) | {"climbs_told": sum(r["climb_told"] for r in results), "climbs_in_vain": sum(r["climb_in_vain"] for r in results)}
         at = [[clip[0][WAYS.index(way)]["climb_at"] for way in ("with", "no sooner")] for clip in of]
         found[group]["sooner_s"] = sorted(round(late - early, 2) for early, late in at if early is not None and late is not None)
         found[group]["changed"] = [name for (without, with_them, *_), _, _, name in of if without != with_them]

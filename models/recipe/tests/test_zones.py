@@ -1,14 +1,17 @@
 """Marked places, and how rendered furniture is marked."""
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import config
+import zoned
 from render.camera import Camera
 from render.stage import Prop
-from stream import alerts, replay
+from stream import Row, alerts, replay
 from zoned import corners, outline
 from zones import Zones, inside
 
@@ -80,3 +83,34 @@ def test_a_place_lies_where_the_camera_sees_the_furniture():
     assert outline(CAMERA, corners(replace(bed, xy=np.array([0, 90.0])))) is None, "too small to be marked"
     cut = outline(CAMERA, corners(replace(bed, xy=np.array([-2.2, 0.0]))))
     assert cut.min() >= 0 and cut.max() <= 1
+
+
+def put(folder, name, scenario, split, *labels, frames=90):
+    """The JSON of a rendered clip of six seconds."""
+    (folder / f"{name}.json").write_text(json.dumps({"split": split, "scenario": scenario, "frames": frames, "fps": 15.0, "people": [], "labels": labels}))
+
+
+@pytest.fixture
+def climbers(monkeypatch):
+    """A bundle that calls a climb in every clip, from two seconds on, through a place to climb that is marked in each."""
+    monkeypatch.setattr(zoned, "marked", lambda spec, people, library: (Zones(480, 640, climb=[LEFT]), ["sill"]))
+    monkeypatch.setattr(zoned, "replay", lambda *_: [Row(i / 15, 0.0, 0.9 * (i >= 30), 0) for i in range(90)])
+    policy = {"enter": 0.7, "exit": 0.35, "k": 3, "n": 3}
+    bundle, encodings = SimpleNamespace(manifest={"policy": {"fall": policy, "climb": policy}}, logits=None), SimpleNamespace(of=lambda *_: None)
+    return lambda folder: zoned.table(zoned.counted(bundle, encodings, [folder], None, None))
+
+
+def test_a_climb_is_told_of_by_an_alert_that_belongs_to_it(tmp_path, climbers):
+    put(tmp_path, "000001", "climb-sill", "test", ["normal", 0, 30], ["climb", 30, 90])
+    put(tmp_path, "000002", "climb-sill", "test", ["normal", 0, 80], ["climb", 80, 90])
+    put(tmp_path, "000003", "walk", "valid", ["normal", 0, 90])
+    found = climbers(tmp_path)
+    for way in zoned.WAYS:
+        assert (found["climbs"][way]["climbs_told"], found["climbs"][way]["climbs_in_vain"], found["climbs"][way]["climb_alerts"]) == (1, 1, 2)
+        assert (found["everyday"][way]["climbs_told"], found["everyday"][way]["climbs_in_vain"]) == (0, 1)
+
+
+def test_who_is_trained_on_is_not_counted(tmp_path, climbers):
+    put(tmp_path, "000001", "walk", "train", ["normal", 0, 90])
+    put(tmp_path, "000002", "walk", "test", ["normal", 0, 90])
+    assert climbers(tmp_path)["everyday"]["with"]["clips"] == 1
