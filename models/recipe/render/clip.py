@@ -28,18 +28,18 @@ def write_clips(
     data: Path,
     library,
     sheets: Path | None = None,
-) -> int:
-    """Renders the clips of `specs` into `out`; clips already there are skipped. Gives the number of failures."""
+) -> list[int]:
+    """Renders the clips of `specs` into `out`; clips already there are skipped. Gives the seeds that failed."""
     out.mkdir(parents=True, exist_ok=True)
-    studio, failed = None, 0
+    studio, failed = None, []
     for spec in tqdm(specs, unit="clip", smoothing=0.05):
         if (out / f"{spec['seed']:06d}.json").exists():
             continue
         studio = studio or Studio(people, data, library)
         try:
             studio.shoot(spec, out, sheets)
-        except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
-            failed += 1
+        except Exception as problem:  # one bad seed must not end a run of hours; it is told and given back
+            failed.append(spec["seed"])
             tqdm.write(f"seed {spec['seed']}: {problem}")
     return failed
 

@@ -32,18 +32,18 @@ _COLUMNS = (
 )
 
 
-def write_skeletons(out: Path, specs: list[dict], people: list[Body], library=None, every: int = 500) -> int:
+def write_skeletons(out: Path, specs: list[dict], people: list[Body], library=None, every: int = 500) -> list[int]:
     """Writes the motions of `specs` to `out` (see the folder's README for the arrays). The file is replaced
-    as a whole after every `every` motions, and seeds it already holds are kept. Gives the number of failed seeds."""
+    as a whole after every `every` motions, and seeds it already holds are kept. Gives the seeds that failed."""
     store = _Store(out)
-    failed = 0
+    failed = []
     for k, spec in enumerate(tqdm(specs, unit="motion", smoothing=0.05)):
         if spec["seed"] in store.seeds:
             continue
         try:
             store.add(spec, people, library)
-        except Exception as problem:  # one bad seed must not end a run of hours; it is told and counted
-            failed += 1
+        except Exception as problem:  # one bad seed must not end a run of hours; it is told and given back
+            failed.append(spec["seed"])
             tqdm.write(f"seed {spec['seed']}: {problem}")
         if (k + 1) % every == 0:
             store.save()

@@ -1,16 +1,19 @@
 """The generator of rendered clips: same spec, same motion; everybody dressed; labels that hold."""
 
+import functools
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from render import clothes, mocap, stage, truth  # noqa: E402
+import render.__main__ as cli  # noqa: E402
+from render import clip, clothes, mocap, skeletons, stage, truth  # noqa: E402
 from render.body import KINDS, PARTS, keypoints, pool, probes  # noqa: E402
 from render.camera import bend, place, project, unbend  # noqa: E402
 from render.climbs import CLIMBS  # noqa: E402
@@ -40,6 +43,33 @@ def test_one_spec_gives_one_motion(people):
         for a, b in zip(labels, labels_again):
             np.testing.assert_array_equal(a, b)
         assert all(len(j) == len(times) for j in joints)
+
+
+@pytest.mark.parametrize("count", [50, 49])
+def test_one_bad_seed_in_fifty_is_named_and_stops_nothing(count, tmp_path, monkeypatch, capsys):
+    def shoot(self, spec, out, sheets):
+        if spec["seed"] == 7:
+            raise ValueError("joints are not finite")
+        (out / f"{spec['seed']:06d}.json").touch()
+
+    monkeypatch.setattr(clip, "Studio", lambda *_: SimpleNamespace(shoot=functools.partial(shoot, None)))
+    for name, found in {"pool": [], "Library": None}.items():
+        monkeypatch.setattr(cli, name, lambda *_, found=found: found)
+    monkeypatch.setattr(cli, "make_spec", lambda seed, *_: {"seed": seed, "split": "train"})
+    monkeypatch.setattr(sys, "argv", ["render", "--out", str(tmp_path), "--count", str(count), "--data", str(tmp_path)])
+    for _ in range(2):  # what is there already counts the second time
+        if count == 50:
+            cli.main()
+            assert "1 of 50 seeds failed: 7." in capsys.readouterr().err
+        else:
+            with pytest.raises(SystemExit, match="1 of 49 seeds failed: 7. That is more than one in 50"):
+                cli.main()
+    assert len(list(tmp_path.glob("*.json"))) == count - 1
+
+
+def test_motions_tell_which_seed_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(skeletons, "perform", lambda spec, *_: 1 / 0)
+    assert skeletons.write_skeletons(tmp_path / "motions.npz", [{"seed": 3}, {"seed": 8}], []) == [3, 8]
 
 
 def test_another_story_changes_nothing_else(people):
