@@ -21,6 +21,7 @@ import torch
 import config
 import export
 import probe
+from evaluate import of_others
 from frames import Cache, letterbox
 from nets import encoder
 from nets.blend import between
@@ -116,7 +117,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
     learnt = trained_head(lab, out, head, keep_head)
     if standing and standing["people"]["embedding"] and (keep_encoder or not learnt):
         raise SystemExit(f"{out} has what `ground.py` added: build on the bundle that it was added to, and add it again")
-    if standing and "policy" not in choice:
+    if standing and "policy" not in choice:  # `choose.py` has not been here
         choice = {**rules(standing), **choice}
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
@@ -137,7 +138,10 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
     else:
         export.head(Mirrored(Head()), new / "head.onnx")
     (new / "CARD.md").write_text(UNMEASURED)
-    return finish(new, manifest(new, choice, data, version), out)
+    about = manifest(new, choice, data, version)
+    if other := of_others(choice, about):
+        print(f"WARNING: the policy in {lab / 'choice.json'} was chosen for another {' and another '.join(other)} than this bundle has: run `make choose export`, or move the file away")
+    return finish(new, about, out)
 
 
 def finish(new, about, out):

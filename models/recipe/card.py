@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 import config
-from evaluate import counted, decided_by, poisson_upper, stamped, wilson
+from evaluate import counted, decided_by, of_others, poisson_upper, stamped, wilson
 from stream import THERE
 
 EVENTS = ("real, room not trained on:", "real, trained on:", "rendered", "validation, people never trained on:")
@@ -217,7 +217,9 @@ def main():
         print(f"Counted with other networks or rules, and not with these, so no longer on the card: {'; '.join(gone)}")
     if latency := measured(args.lab, about, "measured.json"):
         source["measured"] = {key: latency[key] for key in ("encoders", "head_ms", "note")}
-    if (choice := args.lab / "choice.json").exists() and (chosen := json.loads(choice.read_text())).get("policy") == about["policy"]:
+    choice = args.lab / "choice.json"
+    chosen = json.loads(choice.read_text()) if choice.exists() else {}
+    if chosen.get("policy") == about["policy"] and not of_others(chosen, about):
         source["chosen_on"] = chosen["chosen_on"]
     megabytes = {part: (args.bundle / about[part]["file"]).stat().st_size / 1e6 for part in ("encoder", "head")}
     (args.bundle / "CARD.md").write_text(card(about, megabytes))

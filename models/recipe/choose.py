@@ -7,7 +7,7 @@ those with the fewest mistakes on clips as filmed, which are few and what matter
 climb); then those whose median alert of a fall comes at most `SLOW` after contact; then the cheapest on rendered clips and on
 filmed ones through other cameras (`other_cameras.py`) together, where a clip alarmed without an event costs as much as `TRUST`
 missed events, and a minute of ordinary life, of those that are given, as much; then the lowest bar, since a slow fall may never score high; then the longest window, since it forgives more.
-Writes `LAB/choice.json`.
+Writes `LAB/choice.json`, with the hashes of the networks for which it was chosen.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from evaluate import Encodings, judge_rows, rendered, summary
 from hours import ordinary
 from motions import IGNORE
 from other_cameras import all_cameras
-from resume import write
+from resume import by_another, write
 from stream import Bundle, alerts
 
 ENTER = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.95)  # closer where scores crowd
@@ -101,6 +101,8 @@ def main():
     args.add_argument("--limit", type=int, help="at most so many clips")
     args = args.parse_args()
     bundle = Bundle(args.bundle)
+    networks = {part: bundle.manifest[part]["sha256"] for part in ("encoder", "head")}
+    by_another(args.lab / "encoded", networks["encoder"])
     clips = Encoded(args.lab / "encoded", "valid", "r_")
     grounded = bundle.manifest["people"]["embedding"]  # what windows lack; such a head leaves falls alone at 1 only
     bundle.manifest["temperature"], windows = temperature(bundle, clips) if len(clips) and not grounded else (1.0, 0)
@@ -118,7 +120,7 @@ def main():
     path = args.lab / "choice.json"
     choice = json.loads(path.read_text()) if path.exists() else {}
     count = {"windows": windows, **{source: {k: len(v) for k, v in kinds.items()} for source, kinds in sources.items()}}
-    choice.update(temperature=bundle.manifest["temperature"], policy={"fall": fall, "climb": climb}, chosen_on=count)
+    choice.update(temperature=bundle.manifest["temperature"], policy={"fall": fall, "climb": climb}, chosen_on=count, of=networks)
     write(path, json.dumps(choice, indent=1))
     print(json.dumps(choice))
 

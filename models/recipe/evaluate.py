@@ -149,6 +149,11 @@ def counted(scores, manifest):
     return {name: row for name, row in scores.items() if row.get("of") == stamp(manifest)}
 
 
+def of_others(choice, manifest):
+    """Which networks of the manifest are others than those for which `choose.py` made the choice; of a choice that does not say, none."""
+    return [part for part, sha in choice.get("of", {}).items() if manifest[part]["sha256"] != sha]
+
+
 def record(path, bundle, found, **more):
     """Writes what was counted, {name: `summary`}, with what decided it, for `card.py`."""
     write(path, json.dumps({"of": decided_by(bundle.manifest), "summary": found, **more}, indent=1))

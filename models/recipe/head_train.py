@@ -1,6 +1,6 @@
 """Step `head`: the temporal network learns from skeleton motions and from what the encoder really says of clips.
 
-    python head_train.py --lab LAB --motions skeletons.npz --minutes 10
+    python head_train.py --lab LAB --motions skeletons.npz --minutes 10 [--bundle ../bundle]
 
 Two losses: cross-entropy of the last tick, and a third of that over every tick. State is saved every minute. A head that went
 on from `--start` is shipped half way back to it (`nets/blend.py`). With `--keep` it is shipped as it is: the truth is then told of
@@ -25,7 +25,7 @@ from encoded import Encoded
 from motions import CLIMB, FALL, FALLEN, IGNORE, NORMAL, Motions
 from nets.blend import between
 from nets.head import Head, Mirrored, exported
-from resume import origin, same_start
+from resume import by_another, origin, same_start
 
 KEEP = 3.0  # what a nat of distance from the head at the start costs, in nats of the truth
 TOLD = ("o_", "s_")  # sources of which a head that keeps is told the truth
@@ -137,6 +137,7 @@ def main():
     args.add_argument("--keep", action="store_true", help="with --start: but for ordinary life, strangers who do not fall, and climbs, go on saying what that head says")
     args.add_argument("--rate", type=float, default=2e-3)
     args.add_argument("--start", type=Path, help="an exported head (head.onnx) to train on; what ships lies half way")
+    args.add_argument("--bundle", type=Path, help="whose encoder must have said what is learnt from; without it nothing is checked")
     args.add_argument("--out", default="head.pt")
     args.add_argument("--seed", type=int, default=config.SEED)
     args.add_argument("--threads", type=int, default=1, help="small layers gain little from more")
@@ -144,6 +145,8 @@ def main():
     args = args.parse_args()
     if args.keep and not args.start:
         raise SystemExit("--keep needs --start, the head that is to go on saying what it says")
+    if args.bundle:
+        by_another(args.lab / "encoded", json.loads((args.bundle / "manifest.json").read_text())["encoder"]["sha256"])
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -55,10 +55,15 @@ def same_start(saved, start, path):
         raise SystemExit(f"{path} holds a training that did not begin with {start or 'nothing'}: move it away, or name another --out")
 
 
+def by_another(folder, encoder):
+    """Ends the program if what is in the folder was said of clips by another encoder than that of this hash. Makes nothing."""
+    folder, mark = Path(folder), Path(folder) / "encoder.sha256"
+    if any(folder.glob("*.npz")) and (not mark.exists() or mark.read_text().strip() != encoder):
+        raise SystemExit(f"{folder} holds what another encoder said of clips: move it away, and `features.py` asks about the clips anew")
+
+
 def said_by(folder, encoder):
     """Makes the folder for what the encoder of this hash says of clips; ends the program if another's words are there."""
-    folder, mark = Path(folder), Path(folder) / "encoder.sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.glob("*.npz")) and (not mark.exists() or mark.read_text().strip() != encoder):
-        raise SystemExit(f"{folder} holds what another encoder said of clips: move it away, and the clips are asked about anew")
-    mark.write_text(encoder + "\n")
+    by_another(folder, encoder)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "encoder.sha256").write_text(encoder + "\n")

@@ -63,6 +63,15 @@ def test_a_choice_takes_the_place_of_the_rules_and_a_choice_of_ways_alone_does_n
     assert (about["temperature"], about["policy"]) == (0.9, chosen)
 
 
+def test_a_choice_for_other_networks_is_told_of(lab, standing, capsys):
+    of = {part: json.loads((standing / "manifest.json").read_text())[part]["sha256"] for part in ("encoder", "head")}
+    for told, which in (({}, ""), ({"of": of}, ""), ({"of": of | {"head": "another"}}, "for another head than"), ({"of": dict.fromkeys(of, "")}, "for another encoder and another head than")):
+        (lab / "choice.json").write_text(json.dumps({"temperature": 1.0, "policy": POLICY, **told}))
+        build(lab, standing, {}, "9.9.9", keep_encoder=True)
+        said = capsys.readouterr().out
+        assert which in said and ("WARNING" in said) == bool(which)
+
+
 def test_who_looks_once_goes_on_looking_once(lab, standing):
     about = json.loads((standing / "manifest.json").read_text())
     del about["second_look"]

@@ -89,6 +89,18 @@ def test_rows_of_another_policy_leave_the_card_and_new_ones_come(tmp_path, monke
     assert "ordinary life; real, trained on: everyday; close by: falls" in capsys.readouterr().out
 
 
+def test_the_card_says_what_a_policy_was_chosen_on_if_it_was_chosen_for_these_networks(tmp_path, monkeypatch):
+    lab, bundle = tmp_path / "lab", shutil.copytree(BUNDLE, tmp_path / "bundle")
+    lab.mkdir()
+    about, mine = manifest(), {part: manifest()[part]["sha256"] for part in ("encoder", "head")}
+    monkeypatch.setattr("sys.argv", ["card.py", "--lab", str(lab), "--bundle", str(bundle)])
+    for more, shown in (({"of": mine}, True), ({}, True), ({"of": mine | {"encoder": "another"}}, False), ({"of": mine, "policy": {}}, False)):
+        (bundle / "manifest.json").write_text(json.dumps(about))
+        (lab / "choice.json").write_text(json.dumps({"policy": about["policy"], "chosen_on": {"windows": 1415}, **more}))
+        card.main()
+        assert ('Chosen on {"windows": 1415}.' in (bundle / "CARD.md").read_text()) == shown
+
+
 def test_the_rows_that_ship_are_of_what_ships(tmp_path, monkeypatch):
     before, bundle = json.loads((BUNDLE / "manifest.json").read_text()), shutil.copytree(BUNDLE, tmp_path / "bundle")
     assert len(before["provenance"]["scores"]) > 20 and {r["of"] for r in before["provenance"]["scores"].values()} == {stamp(before)}

@@ -1,8 +1,12 @@
 """What a policy costs, and what ships of a head that was trained on."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 
+import choose
 from choose import climb_costs, fall_costs
 from nets.blend import between
 from pictures import lying
@@ -36,6 +40,20 @@ def test_a_climb_alert_counts_only_near_the_climb():
     rows = {"climbs": {"a": (scores(climb=(1, 2)), None), "b": (scores(), None)}, "twins": {"a": (scores(climb=(1, 2)), None)},
             "everyday": {"c": (scores(climb=(1, 2)), None)}}
     assert climb_costs(MANIFEST, rows, {"a": [(1, 2)], "b": [(1, 2)], "c": []}) == {"slow": False, "missed": 1, "wrong": 2, "of": 2}
+
+def test_a_choice_says_for_which_networks_it_was_made(tmp_path, monkeypatch):
+    nothing = {"falls": {}, "everyday": {}, "twins": {}, "climbs": {}}
+    monkeypatch.setattr(choose, "rendered", lambda *_, **__: nothing)
+    monkeypatch.setattr(choose, "all_cameras", lambda *_, **__: {"as filmed": nothing})
+    monkeypatch.setattr(choose, "cheapest", lambda *_: POLICY)
+    bundle = Path(__file__).resolve().parents[2] / "bundle"
+    monkeypatch.setattr("sys.argv", ["choose.py", "--bundle", str(bundle), "--data", ".", "--lab", str(tmp_path), "--renders", "."])
+    (tmp_path / "choice.json").write_text('{"calibration": "percentile"}')
+    choose.main()
+    about, choice = (json.loads(path.read_text()) for path in (bundle / "manifest.json", tmp_path / "choice.json"))
+    assert choice["of"] == {part: about[part]["sha256"] for part in ("encoder", "head")}
+    assert choice["policy"] == {"fall": POLICY, "climb": POLICY} and choice["calibration"] == "percentile"
+
 
 def test_what_ships_lies_half_way():
     assert between({"w": torch.zeros(2)}, {"w": torch.tensor([1.0, 4.0])})["w"].tolist() == [0.5, 2.0]

@@ -1,9 +1,12 @@
 """What was begun from one file does not go on as if from another."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import choose
+import head_train
 import resume
 from evaluate import record
 
@@ -65,3 +68,26 @@ def test_words_of_an_unknown_encoder_are_not_taken(tmp_path):
     (tmp_path / "clip.npz").touch()
     with pytest.raises(SystemExit, match="another encoder"):
         resume.said_by(tmp_path, "a" * 64)
+
+
+def test_asking_who_said_it_makes_nothing(tmp_path):
+    resume.by_another(tmp_path / "encoded", "a" * 64)
+    assert not list(tmp_path.iterdir())
+    resume.said_by(tmp_path / "encoded", "a" * 64)
+    resume.by_another(tmp_path / "encoded", "b" * 64)
+    (tmp_path / "encoded/clip.npz").touch()
+    resume.by_another(tmp_path / "encoded", "a" * 64)
+    with pytest.raises(SystemExit, match="another encoder"):
+        resume.by_another(tmp_path / "encoded", "b" * 64)
+    assert (tmp_path / "encoded/encoder.sha256").read_text() == "a" * 64 + "\n"
+
+
+@pytest.mark.parametrize("step", [choose, head_train])
+def test_nothing_is_chosen_and_nothing_learnt_from_what_another_encoder_said(step, tmp_path, monkeypatch):
+    resume.said_by(tmp_path / "encoded", "another")
+    (tmp_path / "encoded/r_000001.npz").touch()
+    words = {"bundle": Path(__file__).resolve().parents[2] / "bundle", "lab": tmp_path, "data": tmp_path, "renders": tmp_path, "motions": tmp_path}
+    monkeypatch.setattr("sys.argv", ["step", *(word for name in (("bundle", "lab", "data", "renders") if step is choose else ("bundle", "lab", "motions"))
+                                               for word in (f"--{name}", str(words[name])))])
+    with pytest.raises(SystemExit, match="holds what another encoder said of clips"):
+        step.main()
