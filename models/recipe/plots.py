@@ -28,6 +28,13 @@ def precision_recall(manifest, clips, enters=ENTER):
     return out
 
 
+def bars(manifest):
+    """The values of `enter` over which a curve is drawn: all, or those from the score on from which a camera is looked at twice. The ticks below
+    hold one look, and are not what a site with such a bar would get: it is looked at twice from there."""
+    least = (manifest.get("second_look") or {}).get("from", ENTER[0])
+    return [float(least), *(float(e) for e in ENTER if e > least)]
+
+
 def reliability(scores, truth, count=10):
     """[(mean score, share true, ticks)] of `count` equal bins of scores in 0..1; empty bins are left out."""
     scores, truth = np.asarray(scores, float), np.asarray(truth, bool)
@@ -51,10 +58,10 @@ def _saved(figure, path):
 
 def draw_precision_recall(path, manifest, cases):
     figure, axis = plt.subplots(figsize=(6, 4.4))
-    policy = manifest["policy"]["fall"]
+    policy, enters = manifest["policy"]["fall"], bars(manifest)
     for source, part in by_source(cases).items():
         clips = [(c.rows, c.known) for c in part]
-        points = [p for p in precision_recall(manifest, clips) if p[1] is not None]
+        points = [p for p in precision_recall(manifest, clips, enters) if p[1] is not None]
         falls = sum(c.known is not None for c in part)
         axis.plot([r for _, _, r in points], [p for _, p, _ in points], ".-", color=COLOURS[source], lw=1.2, ms=4,
                   label=f"{source} (clips: {falls} with a fall, {len(part) - falls} without)")
@@ -62,7 +69,7 @@ def draw_precision_recall(path, manifest, cases):
             if precision is not None:
                 axis.plot(recall, precision, "o", color=COLOURS[source], ms=8 + 3 * list(COLOURS).index(source), mfc="none", mew=1.6, clip_on=False)
     axis.set(xlabel="falls seen, share", ylabel="alarms that are falls, share", xlim=(-0.02, 1.04), ylim=(0, 1.04),
-             title=f"Enter threshold {ENTER[0]:g}–{ENTER[-1]:g}, {policy['k']} of {policy['n']} (ring: {policy['enter']:g}, as shipped)")
+             title=f"Enter threshold {enters[0]:g}–{enters[-1]:g}, {policy['k']} of {policy['n']} (ring: {policy['enter']:g}, as shipped)")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, loc="lower left")
     _saved(figure, path)

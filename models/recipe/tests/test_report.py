@@ -5,10 +5,11 @@ import pytest
 
 import config
 import mistakes
+import plots
 from cases import Case, climb_events, overlap
 from difficulty import bin_of, bins, lies, on_floor, origin
 from evaluate import judge_rows
-from plots import calibration_error, confusion, precision_recall, reliability
+from plots import ENTER, bars, calibration_error, confusion, precision_recall, reliability
 from render.camera import Camera, project
 from report import share
 from tracker import BOX
@@ -103,6 +104,17 @@ def test_a_higher_bar_loses_falls_and_false_alarms():
     clips = [(rows(fall=(2.5, 4)), KNOWN), (low_fall, KNOWN), (low_fall, None)]
     points = {enter: (precision, recall) for enter, precision, recall in precision_recall(MANIFEST, clips, [0.5, 0.8, 0.95])}
     assert points == {0.5: (pytest.approx(2 / 3), 1.0), 0.8: (1.0, 0.5), 0.95: (None, 0.0)}
+
+
+def test_no_bar_is_drawn_below_the_second_look(tmp_path, monkeypatch):
+    assert bars(MANIFEST) == bars(MANIFEST | {"second_look": None}) == ENTER.tolist()
+    assert bars(MANIFEST | {"second_look": {"from": 0.4, "frames": 15}})[:3] == [0.4, 0.45, 0.5]
+    twice = MANIFEST | {"second_look": {"from": 0.42, "frames": 15}}
+    assert bars(twice)[:2] == [0.42, 0.45]
+    drawn = []
+    monkeypatch.setattr(plots, "precision_recall", lambda manifest, clips, enters=ENTER: drawn.extend(enters) or [(e, 1.0, 1.0) for e in enters])
+    plots.draw_precision_recall(tmp_path / "curve.png", twice, [case(rows(fall=(2.5, 4)), KNOWN)])
+    assert min(drawn) == 0.42
 
 
 def test_the_alarm_rearms_below_half_of_the_bar():
