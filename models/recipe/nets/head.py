@@ -17,7 +17,7 @@ import config
 J = config.JOINTS
 WIDTH = 64
 WINDOW = 16
-SPAN = 24  # ticks over which who is up on something is asked: as many as the policy looks at for a climb
+SPAN = 24  # ticks, 1.6 s, over which it is averaged who is up on something; the policy of climbs has a window of its own
 LAGS = (1, 4, 10)  # ticks over which movement is measured: 67, 267, 667 ms
 CHANNELS = 2 * J + J + 2 + 2 + 2 + 4 + 1 + 1 + 1 + 7 * len(LAGS) + 2 + 4  # of `features`: the person's (pose first), then the scene's
 
