@@ -380,3 +380,43 @@ async fn retained_commands_are_ignored() {
     assert_eq!(command.order, Order::Test);
     falld.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_while_falld_was_away_silences_nobody_when_it_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    // As EMQX does unless it is told otherwise.
+    let mosquitto = Mosquitto::start(folder.path(), &format!("{OPEN}queue_qos0_messages true\n"));
+    let mut status = Subscriber::new(mosquitto.port, "falld/house/status").await;
+    let mut nurse = Subscriber::new(mosquitto.port, "answers/nurse").await;
+    let road = Proxy::start(mosquitto.port, Mode::Pass).await;
+    let mut falld = Falld::start(&store_in(folder.path()), broker_at(road.port));
+    assert_eq!(status.next().await.payload, "online");
+    road.set(Mode::Closed);
+    assert_eq!(status.next().await.payload, "offline");
+    let client = nurse.client.clone();
+    let say = async |order: &str| {
+        let properties =
+            PublishProperties { response_topic: Some("answers/nurse".into()), ..PublishProperties::default() };
+        let payload = format!(r#"{{"command":"{order}"}}"#);
+        let topic = "falld/house/bed/cmd";
+        client.publish_with_properties(topic, QoS::AtLeastOnce, false, payload, properties).await.unwrap();
+    };
+    for order in ["disarm", "ack", "test"] {
+        say(order).await;
+    }
+    // The broker answers a client's packets in turn: once this has gone through it, the orders wait in the session.
+    client.publish("answers/nurse", QoS::AtLeastOnce, false, "all said").await.unwrap();
+    assert_eq!(nurse.next().await.payload, "all said");
+    road.set(Mode::Pass);
+    for _ in 0..3 {
+        let answer = nurse.json().await;
+        assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("while falld was away")), "{answer}");
+    }
+    // What is said now acts now.
+    assert_eq!(status.next().await.payload, "online");
+    say("arm").await;
+    assert_eq!(nurse.json().await["result"], "accepted");
+    assert_eq!(falld.commands.recv().await.map(|command| command.order), Some(Order::Arm));
+    assert!(falld.commands.try_recv().is_err(), "nothing else was obeyed");
+    falld.stop().await;
+}

@@ -1,7 +1,7 @@
 //! Commands from outside: a payload that anybody with the right to publish may have written.
 //!
-//! Nothing here trusts its input: it is small, retained ones are ignored (they would act again at every restart), and
-//! whatever does not parse is refused with a reason. A response goes where the sender asked for it, except onto our own
+//! Nothing here trusts its input: it is small, retained ones are ignored (they would act again at every restart), what waited
+//! at the broker while falld was away is refused (it would act on what happens later), and whatever does not parse is refused with a reason. A response goes where the sender asked for it, except onto our own
 //! topics, where it could pass for an alert.
 
 use crate::event::payload::SCHEMA;

@@ -55,6 +55,8 @@ pub(super) struct Driver {
 struct Connection {
     client: AsyncClient,
     give_up: Arc<Notify>,
+    /// Whether the broker has answered our subscription. Only an earlier one can have brought what comes before that.
+    listening: bool,
 }
 
 enum Wake {
@@ -172,7 +174,7 @@ impl Driver {
         match event {
             LinkEvent::Connected { client, give_up, session_present, largest } => {
                 self.largest = largest;
-                self.connection = Some(Connection { client, give_up });
+                self.connection = Some(Connection { client, give_up, listening: false });
                 self.connected(session_present, now);
             }
             LinkEvent::Lost { reason } => {
@@ -198,8 +200,16 @@ impl Driver {
                 self.feed(Input::Answered { pkid, verdict }, now);
                 self.evidence();
             }
-            LinkEvent::Unsubscribed { reason } => {
-                tracing::warn!(reason, "the broker refuses our subscription: commands will not arrive (check its ACL)");
+            LinkEvent::Subscribed { refused } => {
+                if let Some(connection) = &mut self.connection {
+                    connection.listening = true;
+                }
+                if let Some(reason) = refused {
+                    tracing::warn!(
+                        reason,
+                        "the broker refuses our subscription: commands will not arrive (check its ACL)"
+                    );
+                }
             }
             LinkEvent::Message(publish) => self.message(&publish, now),
             LinkEvent::Closed => self.connection = None,
@@ -218,7 +228,7 @@ impl Driver {
         let mut filters = vec![Filter {
             path: self.topics.commands(),
             // A command acts now or never: at QoS 1 the broker would keep an "I'm on it" while we are away, and it
-            // would silence the next incident.
+            // would silence the next incident. Some keep it at QoS 0 too: what comes before their answer is refused.
             qos: QoS::AtMostOnce,
             nolocal: true,
             // Keeps the mark on live retained messages too, so that they are recognised and refused.

@@ -45,8 +45,8 @@ pub(crate) enum LinkEvent {
     HandedOver { pkid: u16 },
     /// The broker's word for an event.
     Answered { pkid: u16, verdict: Verdict },
-    /// The broker's refusal of our subscriptions.
-    Unsubscribed { reason: String },
+    /// The broker's word on our subscriptions, with its reason if it refuses one.
+    Subscribed { refused: Option<String> },
     /// A message for us.
     Message(Box<Publish>),
     /// Our goodbye is out.
@@ -159,8 +159,8 @@ fn translate(event: Event, client: &mut Option<AsyncClient>, give_up: &Arc<Notif
             Some(LinkEvent::Answered { pkid: ack.pkid, verdict })
         }
         Event::Incoming(Packet::SubAck(ack)) => {
-            let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
-            Some(LinkEvent::Unsubscribed { reason: format!("{refused:?}") })
+            let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+            Some(LinkEvent::Subscribed { refused: refused.map(|code| format!("{code:?}")) })
         }
         Event::Incoming(Packet::Publish(publish)) => Some(LinkEvent::Message(Box::new(publish))),
         // QoS 0 has no packet id.

@@ -49,7 +49,11 @@ impl Driver {
             self.returned = Some(now + SUBSCRIBES_WITHIN);
         }
         let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
+        let live = self.connection.as_ref().is_some_and(|connection| connection.listening);
         let outcome = command::parse(&camera, &publish.payload, publish.retain).and_then(|command| {
+            if !live {
+                return Err("it waited at the broker while falld was away; give it again if it still holds".into());
+            }
             let known = self.parts.telemetry.cameras();
             // While nothing is known of any camera, the detector judges.
             if !known.is_empty() && !known.contains(&camera) {
