@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the daemon could not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The configuration, the model, the store or the broker's files must be mended first.
+    /// The configuration, the model or the store must be mended first.
     #[error("{0}")]
     Setup(String),
     /// It failed while running; a restart may help.
@@ -191,7 +191,7 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     detector.resume(store.unfinished());
     let delivery = {
         let _entered = runtime.enter();
-        mqtt::spawn(parts).map_err(setup)?
+        mqtt::spawn(parts)
     };
     let (orders, inbox) = std_mpsc::sync_channel(COMMANDS);
     let (thread, detector) = detect(detector, Arc::clone(&bell), inbox)?;

@@ -7,7 +7,7 @@ pub mod replay;
 pub mod run;
 
 use crate::classifier::bundle::Bundle;
-use crate::config::load::{DEFAULT_PATH, Loaded, load};
+use crate::config::load::{DEFAULT_PATH, Loaded, load, load_to_run};
 use crate::config::problem::Problems;
 use crate::config::{Config, ModelConfig};
 use crate::exit::Exit;
@@ -142,24 +142,29 @@ impl Cli {
         })
     }
 
-    /// Loads and checks the configuration.
-    pub fn read_config(&self) -> Result<Loaded, Problems> {
-        read_config(self.config.as_deref())
+    /// Loads and checks the configuration for the daemon, which runs without a broker.
+    pub fn config_to_run(&self) -> Result<Loaded, Problems> {
+        config_to_run(self.config.as_deref())
     }
 
     /// Loads and checks the configuration. On failure everything has been said on standard error.
     pub fn load_config(&self) -> Result<Loaded, Exit> {
-        self.read_config().map_err(|problems| {
-            let count = problems.0.len();
-            let plural = if count == 1 { "problem" } else { "problems" };
-            complain(format_args!("{problems}\nfalld: the configuration has {count} {plural}"));
-            Exit::Config
-        })
+        let path = self.config.as_deref();
+        let loaded = load(path.unwrap_or(Path::new(DEFAULT_PATH)), path.is_some(), std::env::vars_os());
+        loaded.map_err(|problems| refused(&problems))
     }
 }
 
-fn read_config(path: Option<&Path>) -> Result<Loaded, Problems> {
-    load(path.unwrap_or(Path::new(DEFAULT_PATH)), path.is_some(), std::env::vars_os())
+fn config_to_run(path: Option<&Path>) -> Result<Loaded, Problems> {
+    load_to_run(path.unwrap_or(Path::new(DEFAULT_PATH)), path.is_some(), std::env::vars_os())
+}
+
+/// Says everything that is wrong on standard error.
+fn refused(problems: &Problems) -> Exit {
+    let count = problems.0.len();
+    let plural = if count == 1 { "problem" } else { "problems" };
+    complain(format_args!("{problems}\nfalld: the configuration has {count} {plural}"));
+    Exit::Config
 }
 
 /// The configuration file that the arguments name; they need make no sense otherwise.
@@ -179,7 +184,7 @@ fn config_in(arguments: &[OsString]) -> Option<PathBuf> {
 /// The model that would run, as its manifest tells; a broken configuration leaves the default place.
 fn model_facts(config: Option<PathBuf>) -> String {
     let folder =
-        read_config(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
+        config_to_run(config.as_deref()).map_or_else(|_| ModelConfig::default(), |loaded| loaded.config.model).path;
     let Ok(Bundle { folder, spec, .. }) = Bundle::read(&folder) else {
         return format!("\nmodel:    none that can be read in {}", folder.display());
     };

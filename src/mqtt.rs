@@ -174,10 +174,9 @@ impl Progress {
     }
 }
 
-/// Starts delivery on the current tokio runtime. Fails only on a configuration that cannot work.
-pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
-    // What is merely unwise was said before the start; see `preflight`.
-    let _warnings = check(&parts.config, &parts.device)?;
+/// Starts delivery on the current tokio runtime. What is wrong with the connection's files was said before the start (see
+/// `preflight`); they are read anew at each connection, so here nothing can fail.
+pub fn spawn(parts: Parts) -> Delivery {
     let topics = Topics::new(&parts.config.base, &parts.device);
     // Small on purpose: a flood of messages waits in the socket, not in our memory.
     let (sender, events) = mpsc::channel(64);
@@ -206,7 +205,7 @@ pub fn spawn(parts: Parts) -> Result<Delivery, MqttError> {
         // A panic in the link aborts the daemon; there is nothing to add here.
         let _ended = link.await;
     });
-    Ok(Delivery { task, progress })
+    Delivery { task, progress }
 }
 
 /// Looks whether the configured files can be used, without connecting. Gives warnings.

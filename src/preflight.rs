@@ -8,7 +8,7 @@ use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::config::{Climbs, Falls};
 use crate::event::policy::{ClassModel, PolicyModel};
-use crate::mqtt;
+use crate::mqtt::{self, MqttError};
 use crate::zone::{self, Zones};
 
 /// The share of the picture from which on a place to rest is taken for a slip. A bed that a camera was hung to watch takes half of it.
@@ -23,6 +23,8 @@ const CERTAIN: f32 = 0.99;
 pub struct Outlook {
     /// What keeps falld from starting.
     pub problem: Option<String>,
+    /// What keeps falld from its broker, without which it watches and stores: after a power cut nobody is there to mend a file.
+    pub faults: Vec<String>,
     /// What works and is unwise.
     pub warnings: Vec<String>,
     /// What could not be looked at.
@@ -32,9 +34,13 @@ pub struct Outlook {
 /// Looks at what the configuration names.
 pub fn look(loaded: &Loaded) -> Outlook {
     let config = &loaded.config;
-    let mut outlook = Outlook::default();
+    let faults = loaded.faults.iter().map(ToString::to_string).collect();
+    let mut outlook = Outlook { faults, ..Outlook::default() };
     match mqtt::check(&config.mqtt, &config.device.id) {
         Ok(warnings) => outlook.warnings = warnings,
+        // Told already, with its line.
+        Err(MqttError::File { .. }) if !outlook.faults.is_empty() => {}
+        Err(error @ MqttError::File { .. }) => outlook.faults.push(error.to_string()),
         Err(error) => outlook.problem = Some(error.to_string()),
     }
     outlook.warnings.extend(wide(loaded).iter().chain(&idle(loaded)).chain(&late(loaded)).map(ToString::to_string));

@@ -23,7 +23,7 @@ pub fn check(cli: &Cli) -> Exit {
     for warning in &outlook.warnings {
         complain(format_args!("falld: warning: {warning}"));
     }
-    if let Some(problem) = &outlook.problem {
+    if let Some(problem) = outlook.problem.as_ref().or(outlook.faults.first()) {
         complain(format_args!("falld: {problem}"));
         return Exit::Config;
     }

@@ -1,6 +1,6 @@
 //! `falld run`: the daemon.
 
-use super::{Cli, complain, with_opencv_settings};
+use super::{Cli, complain, refused, with_opencv_settings};
 use crate::app::{self, AppError};
 use crate::exit::Exit;
 use crate::journal::FAILED;
@@ -9,9 +9,9 @@ use crate::{lifecycle, log};
 
 /// Runs until told to stop. Problems of the set-up end with exit code 78, so that systemd does not try again.
 pub fn run(cli: Cli) -> Exit {
-    let loaded = match cli.load_config() {
+    let loaded = match cli.config_to_run() {
         Ok(loaded) => loaded,
-        Err(exit) => return exit,
+        Err(problems) => return refused(&problems),
     };
     if let Err(problem) = with_opencv_settings(&loaded.config) {
         complain(format_args!("falld: {problem}"));
@@ -31,7 +31,7 @@ pub fn run(cli: Cli) -> Exit {
         return Exit::Config;
     }
     let reread = Box::new(move || {
-        let loaded = cli.read_config().map_err(|problems| problems.to_string())?;
+        let loaded = cli.config_to_run().map_err(|problems| problems.to_string())?;
         warn(&preflight::look(&loaded));
         Ok(loaded.config)
     });
@@ -53,5 +53,8 @@ pub fn run(cli: Cli) -> Exit {
 fn warn(outlook: &Outlook) {
     for warning in &outlook.warnings {
         tracing::warn!("{warning}");
+    }
+    for fault in &outlook.faults {
+        tracing::error!("{fault}; falld watches all the same, and reads the file anew each time it connects");
     }
 }

@@ -44,6 +44,26 @@ pub fn check(loaded: &Loaded) -> Vec<Problem> {
     check.problems
 }
 
+/// What is wrong with the files of the connection to the broker. falld watches without it, and reads them anew each time it connects.
+pub fn files(loaded: &Loaded) -> Vec<Problem> {
+    let mut check = Check { loaded, problems: Vec::new() };
+    let (mqtt, tls) = (&loaded.config.mqtt, loaded.config.mqtt.tls.as_ref());
+    let secret = true;
+    let files = [
+        ("mqtt.password_file", Some(&mqtt.password_file), None, secret),
+        ("mqtt.tls.ca", tls.map(|tls| &tls.ca), Some("CERTIFICATE"), !secret),
+        ("mqtt.tls.cert", tls.map(|tls| &tls.cert), Some("CERTIFICATE"), !secret),
+        ("mqtt.tls.key", tls.map(|tls| &tls.key), Some("PRIVATE KEY"), secret),
+    ];
+    for (key, path, pem, secret) in files {
+        let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { continue };
+        if check.file(key, path, pem) && secret {
+            check.secret(key, path);
+        }
+    }
+    check.problems
+}
+
 /// True for a text that may stand in a topic and in a Home Assistant id.
 pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
@@ -192,14 +212,9 @@ impl Check<'_> {
             let mend = "leave it empty: falld makes one from device.id";
             self.refuse("mqtt.client_id", "", "spaces and control characters are refused by brokers", mend);
         }
-        if !mqtt.password_file.as_os_str().is_empty() {
-            if mqtt.username.is_empty() {
-                let what = "a password without mqtt.username is never sent";
-                self.refuse("mqtt.password_file", "", what, "give mqtt.username as well");
-            }
-            if self.file("mqtt.password_file", &mqtt.password_file, None) {
-                self.secret("mqtt.password_file", &mqtt.password_file);
-            }
+        if !mqtt.password_file.as_os_str().is_empty() && mqtt.username.is_empty() {
+            let what = "a password without mqtt.username is never sent";
+            self.refuse("mqtt.password_file", "", what, "give mqtt.username as well");
         }
     }
 
@@ -208,22 +223,14 @@ impl Check<'_> {
         if tls.ca.as_os_str().is_empty() {
             let what = "the broker's certificate cannot be judged without its authority";
             self.refuse("mqtt.tls.ca", "\"\"", what, "give the CA certificate, as /etc/falld/ca.pem");
-        } else {
-            self.file("mqtt.tls.ca", &tls.ca, Some("CERTIFICATE"));
         }
         match (tls.cert.as_os_str().is_empty(), tls.key.as_os_str().is_empty()) {
-            (true, true) => {}
+            (true, true) | (false, false) => {}
             (false, true) => {
                 self.refuse("mqtt.tls.cert", "", "a certificate needs its key", "give mqtt.tls.key as well")
             }
             (true, false) => {
                 self.refuse("mqtt.tls.key", "", "a key needs its certificate", "give mqtt.tls.cert as well")
-            }
-            (false, false) => {
-                self.file("mqtt.tls.cert", &tls.cert, Some("CERTIFICATE"));
-                if self.file("mqtt.tls.key", &tls.key, Some("PRIVATE KEY")) {
-                    self.secret("mqtt.tls.key", &tls.key);
-                }
             }
         }
     }

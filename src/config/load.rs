@@ -42,11 +42,23 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// What was written, by dotted key.
     pub written: BTreeMap<String, Written>,
+    /// What is wrong with the files of the connection to the broker, without which falld runs.
+    pub faults: Vec<Problem>,
     table: Table,
 }
 
-/// Loads and checks the configuration. A missing `path` is an error only if it was asked for by name (`explicit`).
+/// Loads and checks the configuration, and the files of the connection to the broker. A missing `path` is an error only if it was asked for by
+/// name (`explicit`).
 pub fn load(
+    path: &Path,
+    explicit: bool,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Problems> {
+    load_to_run(path, explicit, environment)?.without_faults()
+}
+
+/// As [`load`]; files of the connection to the broker that cannot be used are [faults](Loaded::faults) and no error.
+pub fn load_to_run(
     path: &Path,
     explicit: bool,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -74,7 +86,7 @@ pub fn load(
 pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let leaves = layer::file(name, bytes, &mut problems);
-    finish(leaves, vec![name.to_owned()], problems)
+    finish(leaves, vec![name.to_owned()], problems)?.without_faults()
 }
 
 fn finish(leaves: Vec<Leaf>, files: Vec<PathBuf>, mut problems: Vec<Problem>) -> Result<Loaded, Problems> {
@@ -91,12 +103,18 @@ fn finish(leaves: Vec<Leaf>, files: Vec<PathBuf>, mut problems: Vec<Problem>) ->
         problems.push(Problem { origin: Origin::Default, key, value, what, mend });
         (Config::default(), Table::new())
     });
-    let loaded = Loaded { config, files, written, table };
+    let mut loaded = Loaded { config, files, written, faults: Vec::new(), table };
+    let faults = check::files(&loaded);
     // With a broken layer, a value that seems to be missing may stand in it: complain only of what is written.
     let broken = !problems.is_empty();
     let more = check::check(&loaded);
     problems.extend(more.into_iter().filter(|problem| !broken || loaded.under(&problem.key).is_some()));
-    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+    if problems.is_empty() {
+        loaded.faults = faults;
+        return Ok(loaded);
+    }
+    problems.extend(faults);
+    Err(Problems(problems))
 }
 
 /// The ids of the cameras that are written of.
@@ -116,6 +134,10 @@ fn merge(leaves: Vec<Leaf>) -> Result<(Config, Table), ConfigError> {
 }
 
 impl Loaded {
+    fn without_faults(self) -> Result<Self, Problems> {
+        if self.faults.is_empty() { Ok(self) } else { Err(Problems(self.faults)) }
+    }
+
     /// The whole configuration as TOML, defaults included and secrets masked: what `falld check` prints.
     pub fn effective(&self) -> String {
         let mut table = self.table.clone();

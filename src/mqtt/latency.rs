@@ -88,8 +88,7 @@ impl Road {
             clock,
             shutdown: shutdown.clone(),
             tuning: Tuning::default(),
-        })
-        .map_err(|error| error.to_string())?;
+        });
         Ok(Self { clock, arrivals, store, delivery, shutdown })
     }
 

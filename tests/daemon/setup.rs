@@ -1,8 +1,10 @@
 //! What the installer meets: mistakes in the configuration, and `falld doctor`.
 
 use super::broker;
-use super::support::broker::free_port;
+use super::support::broker::{Mosquitto, OPEN, certificates, free_port};
+use super::support::falld::{Subscriber, until};
 use super::support::site::{Site, of_repository};
+use std::os::unix::fs::PermissionsExt;
 
 const CONFIG: i32 = 78;
 
@@ -89,4 +91,53 @@ fn doctor_passes_on_a_good_site_and_fails_on_an_absent_camera() {
     assert!(broker.starts_with("FAIL") && broker.contains("mqtt."), "the mend names its keys: {said}");
     assert!(said.contains("NOT"), "{said}");
     assert!(!site.path("falld.db").exists(), "doctor leaves nothing behind");
+}
+
+/// A power cut has left an empty certificate, and the password did not outlive it either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_broker_s_files_falld_watches_and_tells_when_they_are_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    certificates(folder.path());
+    let plain = free_port();
+    let lines = format!(
+        "{OPEN}certfile {}\nkeyfile {}\nlistener {plain} 127.0.0.1\n{OPEN}",
+        file("server.crt").display(),
+        file("server.key").display()
+    );
+    let mosquitto = Mosquitto::start(folder.path(), &lines);
+    let mut events = Subscriber::new(plain, "falld/house/+/event").await;
+    let mut site = Site::playing(mosquitto.port, "fall.mp4");
+    site.anxious();
+    site.set("camera.room.repeat", true);
+    let (ca, password) = (site.path("ca.pem"), site.path("password"));
+    std::fs::write(&ca, "").unwrap();
+    site.set("mqtt.tls.ca", ca.to_str().unwrap());
+    site.set("mqtt.username", "falld");
+    site.set("mqtt.password_file", password.to_str().unwrap());
+
+    // The installer is not let off.
+    for question in ["check", "doctor"] {
+        let (code, _, said) = site.ask(&[question]);
+        assert_eq!(code, CONFIG, "{question}: {said}");
+        assert!(said.contains("mqtt.tls.ca") && said.contains("mqtt.password_file"), "{question}: {said}");
+    }
+    let falld = site.start();
+    until("the store has an event", || !site.stored().is_empty()).await;
+    falld.ready().await;
+    assert_eq!(falld.number("falld_broker_connected"), 0.0);
+    assert!(falld.number("falld_outbox_depth") >= 1.0);
+    let log = falld.log();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    for (key, mend) in [("mqtt.tls.ca", "give the file in PEM form"), ("mqtt.password_file", "correct the path")] {
+        let told = |line: &&&str| line.contains(key) && line.contains(mend) && line.contains("falld.toml:");
+        assert_eq!(errors.iter().filter(told).count(), 1, "{key} once, with place and mend:\n{log}");
+    }
+    assert_eq!(falld.said("broker lost"), 1, "{log}");
+
+    std::fs::copy(file("ca.crt"), &ca).unwrap();
+    std::fs::write(&password, "secret\n").unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(events.json().await["id"], site.stored()[0].as_str());
+    assert!(falld.stop().success());
 }

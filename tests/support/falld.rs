@@ -102,8 +102,7 @@ impl Falld {
             clock,
             shutdown: shutdown.clone(),
             tuning,
-        })
-        .unwrap();
+        });
         let mut context = Context { device: "house".into(), ..Context::default() };
         context.model.name = "scripted".into();
         context.model.version = "1".into();
