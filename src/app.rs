@@ -70,6 +70,8 @@ pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
 
 /// Commands that wait for the detector; a person gives a few a day.
 const COMMANDS: usize = 16;
+/// Between two tries to open the metrics' port. Prometheus looks every 15 to 60 s.
+const LISTEN_EVERY: Duration = Duration::from_secs(10);
 /// Outbox and goodbye at shutdown; systemd waits longer.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -171,14 +173,6 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
         shutdown: goodbye.clone(),
         tuning: mqtt::Tuning::default(),
     };
-    let listener = match config.metrics.listen.as_str() {
-        "" => None,
-        // A port that somebody else has must not keep the house unwatched.
-        listen => runtime
-            .block_on(serve::bind(listen))
-            .inspect_err(|error| tracing::error!(%error, "no metrics endpoint: falld works without it"))
-            .ok(),
-    };
     let bell = Bell::new();
     let (report, reports) = mpsc::unbounded_channel();
     let (captures, inputs) = captures(&config, &spec, spec.frame, clock, &metrics, &bell, report)?;
@@ -195,9 +189,9 @@ pub fn run(config: Config, log: LogHandle, reread: Reread) -> Result<(), AppErro
     };
     let (orders, inbox) = std_mpsc::sync_channel(COMMANDS);
     let (thread, detector) = detect(detector, Arc::clone(&bell), inbox)?;
-    if let Some(listener) = listener {
-        let board = board.clone();
-        runtime.spawn(serve::serve(listener, metrics, move || board.health(), signals.shutdown.clone()));
+    if !config.metrics.listen.is_empty() {
+        let (listen, board) = (config.metrics.listen.clone(), board.clone());
+        runtime.spawn(serve::keep(listen, LISTEN_EVERY, metrics, move || board.health(), signals.shutdown.clone()));
     }
 
     let heartbeats = Arc::new(Heartbeats::new());

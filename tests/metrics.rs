@@ -1,11 +1,12 @@
 //! The metrics endpoint, scraped over a real socket.
 
 use falld::event::{Class, EventType};
-use falld::metrics::serve::{OPEN_METRICS, bind, serve};
+use falld::metrics::serve::{OPEN_METRICS, bind, keep, serve};
 use falld::metrics::{DropReason, Metrics};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -122,4 +123,58 @@ async fn it_ends_with_the_daemon() {
     let _open = TcpStream::connect(endpoint.address).await.expect("connected");
     endpoint.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), endpoint.task).await.expect("in time").expect("ended");
+}
+
+/// What is logged, for whoever waits for it.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("the log")).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_at_the_start_is_tried_until_it_is_free() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _heard = tracing::subscriber::set_default(subscriber);
+    let taken = bind("127.0.0.1:0").await.expect("a free port");
+    let address = taken.local_addr().expect("an address");
+    let shutdown = CancellationToken::new();
+    let health = || Ok("watching 1 camera".to_owned());
+    let pause = Duration::from_millis(5);
+    let task = tokio::spawn(keep(address.to_string(), pause, Arc::new(Metrics::new()), health, shutdown.clone()));
+    let served = async {
+        while !log.text().contains("ERROR") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Some more tries, none of which is news.
+        tokio::time::sleep(pause * 4).await;
+        drop(taken);
+        while !log.text().contains("the metrics endpoint is there") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        get(address, "/healthz").await
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(10), served).await.expect("in time");
+    assert!(answer.ends_with("watching 1 camera\n"), "{answer}");
+    let text = log.text();
+    assert_eq!((text.matches("ERROR").count(), text.matches("INFO").count()), (1, 1), "{text}");
+    assert!(text.contains("metrics.listen") && text.contains("another program"), "{text}");
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), task).await.expect("in time").expect("ended");
 }

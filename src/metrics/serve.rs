@@ -52,6 +52,37 @@ pub async fn bind(listen: &str) -> Result<TcpListener, String> {
     })
 }
 
+/// Opens the endpoint, again and again until it can be opened, and answers until `shutdown`. At the start the machine may not have its
+/// address yet, or somebody else the port for a moment; neither must keep the house unwatched, or its numbers away for good.
+pub async fn keep(
+    listen: String,
+    pause: Duration,
+    metrics: Arc<Metrics>,
+    health: impl Fn() -> Health + Send + Sync + 'static,
+    shutdown: CancellationToken,
+) {
+    let mut told = false;
+    let listener = loop {
+        match bind(&listen).await {
+            Ok(listener) => break listener,
+            Err(error) if !told => {
+                let seconds = pause.as_secs();
+                tracing::error!(%error, "no metrics endpoint: falld works without it, and tries again every {seconds} s");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+    };
+    if told {
+        tracing::info!(listen, "the metrics endpoint is there");
+    }
+    serve(listener, metrics, health, shutdown).await;
+}
+
 /// Answers until `shutdown`. `health` is asked at each `/healthz` and must not block.
 pub async fn serve(
     listener: TcpListener,
