@@ -59,7 +59,7 @@ pub(crate) fn announcement(
         let template = format!(
             "{{{{ {{'event_type': value_json.type, 'id': value_json.id, 'incident': value_json.incident, \
              'score': value_json.score, 'place': value_json.place, 't_event': value_json.t_event, \
-             'command_topic': {}}} | to_json }}}}",
+             't_published': value_json.t_published, 'command_topic': {}}} | to_json }}}}",
             json!(command)
         );
         let types: Vec<&str> = EventType::ALL.iter().map(|event| event.as_str()).collect();
