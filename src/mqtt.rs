@@ -20,6 +20,7 @@ mod driver;
 pub mod latency;
 mod link;
 mod telemetry;
+mod tidy;
 mod topic;
 
 use crate::config::MqttConfig;
@@ -31,7 +32,7 @@ pub use command::{Command, Order, parse as parse_command};
 use driver::Driver;
 use link::Link;
 use rumqttc::v5::mqttbytes::v5::Packet;
-use rumqttc::v5::{AsyncClient, Event};
+use rumqttc::v5::{AsyncClient, Event, EventLoop};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -246,26 +247,25 @@ pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError
 /// Connects once under another client id and disconnects: for `doctor`. Gives the time it took.
 pub async fn probe(config: &MqttConfig, device: &str) -> Result<Duration, MqttError> {
     let begun = std::time::Instant::now();
-    let mut config = config.clone();
-    config.client_id = format!("{}-doctor", link::client_id(&config, device));
-    config.session_expiry_s = 0;
-    // Its will would say `offline` in the daemon's name.
-    let topics = Topics::new(&config.base, &format!("{device}-doctor"));
-    let mut options = link::options(&config, device, &topics)?;
-    options.set_clean_start(true);
+    // Without a will, which would say `offline` in the daemon's name.
+    let options = link::login(config, format!("{}-doctor", link::client_id(config, device)))?;
     let (client, mut eventloop) = AsyncClient::new(options, 4);
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => break,
             Ok(_) => {}
-            Err(error) => return Err(MqttError::Unreachable(link::explain(&error, &config, false))),
+            Err(error) => return Err(MqttError::Unreachable(link::explain(&error, config, false))),
         }
     }
     let took = begun.elapsed();
-    // The goodbye keeps the will from being published; whether it arrives changes nothing else.
-    if client.try_disconnect().is_ok() {
-        let goodbye = async { while eventloop.poll().await.is_ok() {} };
-        let _late = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
-    }
+    goodbye(&client, &mut eventloop).await;
     Ok(took)
+}
+
+/// Ends a connection that holds nothing; whether the broker hears of it changes nothing.
+async fn goodbye(client: &AsyncClient, eventloop: &mut EventLoop) {
+    if client.try_disconnect().is_ok() {
+        let closed = async { while eventloop.poll().await.is_ok() {} };
+        let _late = tokio::time::timeout(Duration::from_millis(500), closed).await;
+    }
 }

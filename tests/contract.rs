@@ -311,3 +311,74 @@ async fn home_assistant_is_told_when_asked_for() {
     assert_eq!(value(&on(&mut home, "homeassistant/device/house/config").await), announced);
     falld.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_camera_leaves_neither_picture_nor_entities_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), OPEN);
+    let road = Proxy::start(mosquitto.port, Mode::Closed).await;
+    let mut everything = Subscriber::new(mosquitto.port, "#").await;
+    // What falld left there under its last configuration, and another device.
+    let announced =
+        json!({"cmps": {"attic_fall": {"p": "binary_sensor", "unique_id": "x"}, "bed_fall": {"p": "binary_sensor"}}});
+    let picture = vec![b'x'; 90_000];
+    for (topic, payload) in [
+        ("falld/house/attic/state", b"{}".to_vec()),
+        ("falld/house/attic/evidence", picture.clone()),
+        ("falld/house/bed/evidence", picture.clone()),
+        ("falld/household/attic/evidence", picture.clone()),
+        ("homeassistant/device/house/config", announced.to_string().into_bytes()),
+    ] {
+        everything.client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
+        on(&mut everything, topic).await;
+    }
+    let mut config = broker_at(road.port);
+    config.home_assistant = true;
+    let falld = Falld::start(&store_in(folder.path()), config.clone());
+    falld.telemetry.set_state("bed", CameraState { watches: vec![Class::Fall], ..CameraState::default() });
+    road.set(Mode::Pass);
+    let mut cleared = Vec::new();
+    let message = loop {
+        let message = everything.next().await;
+        if message.topic.starts_with(b"homeassistant/") {
+            break message;
+        }
+        if message.payload.is_empty() {
+            cleared.push(String::from_utf8(message.topic.to_vec()).unwrap());
+        }
+    };
+    assert_eq!(cleared, ["falld/house/attic/state", "falld/house/attic/evidence"]);
+    let components = &value(&message)["cmps"];
+    assert_eq!(components["attic_fall"], json!({"p": "binary_sensor"}), "Home Assistant takes it away");
+    assert_eq!(components["bed_fall"]["state_topic"], "falld/house/bed/state");
+    // The others' pictures stay.
+    for topic in ["falld/house/bed/evidence", "falld/household/attic/evidence"] {
+        assert_eq!(Subscriber::new(mosquitto.port, topic).await.next().await.payload, picture);
+    }
+    falld.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_falld_may_not_read_what_it_left_nothing_is_taken_back_and_nothing_else_suffers() {
+    let folder = tempfile::tempdir().unwrap();
+    let acl = folder.path().join("acl");
+    let rights =
+        "topic write falld/house/#\ntopic read falld/house/+/cmd\ntopic write homeassistant/device/house/config\n";
+    std::fs::write(&acl, format!("topic readwrite #\nuser falld\n{rights}")).unwrap();
+    let mosquitto = Mosquitto::start(folder.path(), &format!("{OPEN}acl_file {}\n", acl.display()));
+    let mut everything = Subscriber::new(mosquitto.port, "#").await;
+    let attic = "falld/house/attic/evidence";
+    everything.client.publish(attic, QoS::AtLeastOnce, true, "GIF89a").await.unwrap();
+    on(&mut everything, attic).await;
+    let mut config = broker_at(mosquitto.port);
+    config.home_assistant = true;
+    config.username = "falld".into();
+    let falld = Falld::start(&store_in(folder.path()), config);
+    falld.telemetry.set_state("bed", CameraState::default());
+    let (id, _) = falld.fall("bed");
+    assert_eq!(value(&on(&mut everything, "falld/house/bed/event").await)["id"], id.to_string());
+    let announced = value(&on(&mut everything, "homeassistant/device/house/config").await);
+    assert!(announced["cmps"].get("bed_event").is_some(), "{announced:#}");
+    assert_eq!(Subscriber::new(mosquitto.port, attic).await.next().await.payload, "GIF89a");
+    falld.stop().await;
+}

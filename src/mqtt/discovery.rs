@@ -12,12 +12,14 @@ use std::time::Duration;
 
 /// The announcement of `device` with `cameras` and what each watches for, whose states are not known any more `expire_after` the last was said: so a camera
 /// that is gone from the configuration becomes unavailable and does not stay well. Of those in `evidence` the last alert is
-/// shown as well. What a camera does not watch for or show has no entity, and one that there may have been is removed.
+/// shown as well. What a camera does not watch for or show has no entity, and one that there may have been is removed; so is every other one of the
+/// components announced `before`, each with its platform: of cameras that are gone.
 pub(crate) fn announcement(
     topics: &Topics,
     device: &str,
     cameras: &BTreeMap<String, Vec<Class>>,
     evidence: &BTreeSet<String>,
+    before: &BTreeMap<String, String>,
     expire_after: Duration,
 ) -> Vec<u8> {
     let expires = expire_after.as_secs();
@@ -91,6 +93,10 @@ pub(crate) fn announcement(
         "state_class": "measurement", "entity_category": "diagnostic",
     });
     components.insert("outbox".into(), waiting);
+    for (key, platform) in before {
+        // Also when it was removed already: Home Assistant may have been away, and forgets nothing that is merely left out.
+        components.entry(key.as_str()).or_insert_with(|| absent(platform));
+    }
     let version = env!("CARGO_PKG_VERSION");
     let announcement = json!({
         "dev": {"ids": [format!("falld_{device}")], "name": format!("falld {device}"), "mf": "falld", "sw": version},
@@ -113,7 +119,8 @@ mod tests {
         let blueprint = include_str!("../../deploy/home-assistant/falld_alert.yaml");
         let cameras = [("bed".into(), Class::ALL.to_vec())].into();
         let topics = Topics::new("falld", "house");
-        let bytes = announcement(&topics, "house", &cameras, &BTreeSet::new(), Duration::from_secs(90));
+        let bytes =
+            announcement(&topics, "house", &cameras, &BTreeSet::new(), &BTreeMap::new(), Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let template = message["cmps"]["bed_event"]["value_template"].as_str().unwrap();
         assert!(template.contains("'command_topic': \"falld/house/bed/cmd\"} | to_json }}"), "{template}");
@@ -134,7 +141,7 @@ mod tests {
         let topics = Topics::new("falld", "house");
         let cameras = [("bed".into(), Class::ALL.to_vec()), ("hall".into(), vec![Class::Fall])].into();
         let evidence = BTreeSet::from(["bed".into()]);
-        let bytes = announcement(&topics, "house", &cameras, &evidence, Duration::from_secs(90));
+        let bytes = announcement(&topics, "house", &cameras, &evidence, &BTreeMap::new(), Duration::from_secs(90));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         let components = message["cmps"].as_object().unwrap();
         assert_eq!(components.len(), 17);

@@ -7,6 +7,7 @@ use crate::frame::Moment;
 use crate::journal;
 use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
 use crate::mqtt::link::LinkEvent;
+use crate::mqtt::tidy::{self, Remains};
 use crate::mqtt::{Parts, Topics, topic};
 use crate::store::{Notice, Receipt, Row};
 use rumqttc::v5::AsyncClient;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The driver wakes at least so often: for the watchdog, and for gauges that age.
@@ -45,6 +47,12 @@ pub(super) struct Driver {
     returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
     announced: BTreeMap<String, Vec<Class>>,
+    /// The look for what earlier configurations left on the broker, made once; nothing is announced before it is over, for an announcement
+    /// takes the place of the one that it looks for.
+    looking: JoinSet<Remains>,
+    looked: bool,
+    /// What it found.
+    remains: Remains,
     /// Set by the shutdown: when draining ends at the latest.
     drain_until: Option<Moment>,
     /// Since when events wait of which none is known here: the outbox cannot be read.
@@ -63,6 +71,7 @@ enum Wake {
     Link(Option<LinkEvent>),
     Store(Notice),
     Telemetry,
+    Remains(Remains),
     Time,
     Shutdown,
 }
@@ -98,6 +107,9 @@ impl Driver {
             told_degraded: false,
             returned: None,
             announced: BTreeMap::new(),
+            looking: JoinSet::new(),
+            looked: false,
+            remains: Remains::default(),
             drain_until: None,
             unread_since: None,
         }
@@ -122,6 +134,11 @@ impl Driver {
                     self.states(false);
                     self.evidence();
                 }
+                Wake::Remains(remains) => {
+                    self.remains = remains;
+                    self.forget();
+                    self.announce(true);
+                }
                 Wake::Time => self.tick(now),
                 Wake::Shutdown => self.drain_until = Some(now + self.parts.tuning.grace),
             }
@@ -139,6 +156,8 @@ impl Driver {
             event = self.events.recv() => Wake::Link(event),
             Some(notice) = self.parts.outbox.notice() => Wake::Store(notice),
             () = self.parts.telemetry.changed() => Wake::Telemetry,
+            // A panic in it aborts the daemon.
+            Some(found) = self.looking.join_next() => Wake::Remains(found.unwrap_or_default()),
             () = self.parts.shutdown.cancelled(), if self.drain_until.is_none() => Wake::Shutdown,
             () = tokio::time::sleep(pause) => Wake::Time,
         }
@@ -244,9 +263,14 @@ impl Driver {
             tracing::warn!(%error, "no room to subscribe: commands will not arrive");
         }
         self.status("online");
+        if !self.looked {
+            self.looked = true;
+            let Parts { config, device, .. } = &self.parts;
+            self.looking.spawn(tidy::look(config.clone(), device.clone(), self.topics.clone()));
+        }
         self.announce(true);
         self.health(now);
-        self.forget_evidence();
+        self.forget();
         self.evidence();
     }
 

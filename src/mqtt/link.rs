@@ -180,12 +180,9 @@ pub(crate) fn client_id(config: &MqttConfig, device: &str) -> String {
     if config.client_id.is_empty() { format!("falld-{device}") } else { config.client_id.clone() }
 }
 
-/// Everything that the client must know, secrets included: so it is neither logged nor kept.
+/// Everything that the daemon's client must know, secrets included: so it is neither logged nor kept.
 pub(crate) fn options(config: &MqttConfig, device: &str, topics: &Topics) -> Result<MqttOptions, MqttError> {
-    let plain_v6 = config.tls.is_none() && config.host.contains(':') && !config.host.starts_with('[');
-    let host = if plain_v6 { format!("[{}]", config.host) } else { config.host.clone() };
-    let mut options = MqttOptions::new(client_id(config, device), host, config.port);
-    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(LEAST_KEEP_ALIVE_S).into()));
+    let mut options = login(config, client_id(config, device))?;
     options.set_clean_start(false);
     options.set_session_expiry_interval(Some(config.session_expiry_s));
     options.set_max_packet_size(Some(MAX_PACKET));
@@ -206,6 +203,17 @@ pub(crate) fn options(config: &MqttConfig, device: &str, topics: &Topics) -> Res
             user_properties: Vec::new(),
         }),
     ));
+    Ok(options)
+}
+
+/// What any client needs to be let in as `id`: a session of its own that ends with the connection, and no will.
+pub(crate) fn login(config: &MqttConfig, id: String) -> Result<MqttOptions, MqttError> {
+    let plain_v6 = config.tls.is_none() && config.host.contains(':') && !config.host.starts_with('[');
+    let host = if plain_v6 { format!("[{}]", config.host) } else { config.host.clone() };
+    let mut options = MqttOptions::new(id, host, config.port);
+    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(LEAST_KEEP_ALIVE_S).into()));
+    options.set_clean_start(true);
+    options.set_session_expiry_interval(Some(0));
     let mut network = NetworkOptions::new();
     // Without it, Nagle's algorithm holds back small packets for 40 ms.
     network.set_tcp_nodelay(true);

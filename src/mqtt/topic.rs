@@ -51,7 +51,21 @@ impl Topics {
 
     /// The camera that a command's topic names.
     pub fn command_camera<'topic>(&self, topic: &'topic str) -> Option<&'topic str> {
-        let camera = topic.strip_prefix(&self.root)?.strip_prefix('/')?.strip_suffix("/cmd")?;
+        self.camera(topic, "/cmd")
+    }
+
+    /// The filters that catch what is retained of every camera.
+    pub(crate) fn retained(&self) -> [String; 2] {
+        ["state", "evidence"].map(|kind| format!("{}/+/{kind}", self.root))
+    }
+
+    /// The camera whose state or evidence a topic names.
+    pub(crate) fn retained_camera<'topic>(&self, topic: &'topic str) -> Option<&'topic str> {
+        self.camera(topic, "/state").or_else(|| self.camera(topic, "/evidence"))
+    }
+
+    fn camera<'topic>(&self, topic: &'topic str, end: &str) -> Option<&'topic str> {
+        let camera = topic.strip_prefix(&self.root)?.strip_prefix('/')?.strip_suffix(end)?;
         (!camera.is_empty() && !camera.contains('/')).then_some(camera)
     }
 

@@ -86,13 +86,14 @@ impl Driver {
 
     /// Tells Home Assistant, again or if it does not know of every camera yet.
     pub(super) fn announce(&mut self, again: bool) {
-        if !self.parts.config.home_assistant || self.connection.is_none() {
+        if !self.parts.config.home_assistant || self.connection.is_none() || !self.looking.is_empty() {
             return;
         }
         let cameras = self.parts.telemetry.watches();
         if again || cameras != self.announced {
             let (device, expire_after) = (&self.parts.device, self.parts.tuning.expire_after());
-            let payload = discovery::announcement(&self.topics, device, &cameras, &self.parts.evidence, expire_after);
+            let (evidence, before) = (&self.parts.evidence, &self.remains.components);
+            let payload = discovery::announcement(&self.topics, device, &cameras, evidence, before, expire_after);
             let topic = topic::discovery(&self.parts.device);
             if self.send(Note { topic, payload, retain: true, properties: json(None) }) {
                 self.announced = cameras;
@@ -110,10 +111,15 @@ impl Driver {
         });
     }
 
-    /// Takes back what an earlier configuration showed of cameras whose alerts are shown no more.
-    pub(super) fn forget_evidence(&self) {
-        for camera in self.parts.telemetry.cameras().iter().filter(|camera| !self.parts.evidence.contains(*camera)) {
-            let topic = self.topics.evidence(camera);
+    /// Takes back what an earlier configuration showed: evidence of cameras whose alerts are shown no more, and everything of those that are gone.
+    pub(super) fn forget(&self) {
+        let cameras = self.parts.telemetry.cameras();
+        let configured = |camera: &String| cameras.contains(camera) || self.parts.evidence.contains(camera);
+        // While nothing is known of any camera, none is known to be gone.
+        let gone = self.remains.cameras.iter().filter(|camera| !cameras.is_empty() && !configured(camera));
+        let hidden = cameras.iter().filter(|camera| !self.parts.evidence.contains(*camera));
+        let states = gone.clone().map(|camera| self.topics.state(camera));
+        for topic in states.chain(hidden.chain(gone).map(|camera| self.topics.evidence(camera))) {
             let properties = PublishProperties::default();
             // A full queue means that the connection hangs; the next one says it again.
             let _sent = self.send(Note { topic, payload: Vec::new(), retain: true, properties });
