@@ -279,7 +279,13 @@ pub(crate) fn explain(error: &ConnectionError, config: &MqttConfig, connected: b
         }
         cause = inner.source();
     }
+    let lower = text.to_lowercase();
+    let out_of_time = ["expired", "not valid yet", "notvalidyet"].iter().any(|word| lower.contains(word));
     let mend = match error {
+        // After a power cut a device without a clock of its own lives in the past until the network tells it.
+        _ if out_of_time && lower.contains("certificate") => {
+            "is the clock right? see `timedatectl`; if it is, renew the certificate"
+        }
         ConnectionError::ConnectionRefused(BadUserNamePassword | NotAuthorized | Banned) => {
             "the broker refuses the login: check mqtt.username, mqtt.password_file and the broker's ACL"
         }
@@ -328,6 +334,27 @@ mod tests {
         let (told, ()) = tokio::join!(probe(&config, "house"), hangs_up);
         let text = told.unwrap_err().to_string();
         assert!(text.contains(&format!("127.0.0.1:{}: ", config.port)) && text.contains("[mqtt.tls]"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_of_another_time_points_to_the_clock() {
+        use tokio_rustls::rustls::pki_types::UnixTime;
+        use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+        let (earlier, later) = (UnixTime::since_unix_epoch(Duration::ZERO), UnixTime::now());
+        for error in [
+            Error::InvalidCertificate(CertificateError::NotValidYet),
+            Error::InvalidCertificate(CertificateError::NotValidYetContext { time: earlier, not_before: later }),
+            Error::InvalidCertificate(CertificateError::Expired),
+            Error::InvalidCertificate(CertificateError::ExpiredContext { time: later, not_after: earlier }),
+            Error::AlertReceived(AlertDescription::CertificateExpired),
+        ] {
+            let error = ConnectionError::Tls(rumqttc::TlsError::Io(std::io::Error::other(error)));
+            let text = explain(&error, &MqttConfig::default(), false);
+            assert!(text.contains("timedatectl") && !text.contains("mqtt.port"), "{text}");
+        }
+        let stranger = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let error = ConnectionError::Tls(rumqttc::TlsError::Io(std::io::Error::other(stranger)));
+        assert!(explain(&error, &MqttConfig::default(), false).contains("mqtt.tls.ca"));
     }
 
     #[test]
