@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 build=(libopencv-videoio-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libclang-14-dev clang-14 pkg-config
     gcc libc6-dev python3 python3-pip)
-test=(mosquitto mosquitto-clients ffmpeg openssl python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
+test=(mosquitto mosquitto-clients ffmpeg openssl python3-jinja2 python3-yaml python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav)
 
 case "${1:-build}" in

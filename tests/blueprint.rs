@@ -16,7 +16,7 @@ fn before(now: SystemTime, ago: Duration) -> String {
 
 /// What the phone is given for an event of that type which waited for so long; nothing where it cannot be rendered here.
 fn told(kind: &str, waited: Duration) -> Option<Value> {
-    let rendered = Command::new("python3").args(["-c", "import jinja2, yaml"]).stderr(Stdio::null()).status();
+    let rendered = Command::new("/usr/bin/python3").args(["-c", "import jinja2, yaml"]).stderr(Stdio::null()).status();
     if !rendered.is_ok_and(|status| status.success()) {
         eprintln!("skipped: python3 has no jinja2 and yaml (python3-jinja2, python3-yaml)");
         return None;
@@ -27,7 +27,7 @@ fn told(kind: &str, waited: Duration) -> Option<Value> {
         "t_published": before(now, Duration::ZERO), "command_topic": "falld/house/bedroom/cmd",
     });
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut python = Command::new("python3")
+    let mut python = Command::new("/usr/bin/python3")
         .args([here.join("tests/support/blueprint.py"), here.join("deploy/home-assistant/falld_alert.yaml")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
