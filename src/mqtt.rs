@@ -24,7 +24,7 @@ mod tidy;
 mod topic;
 
 use crate::config::MqttConfig;
-use crate::config::check::{LEAST_KEEP_ALIVE_S, is_credential};
+use crate::config::check::LEAST_KEEP_ALIVE_S;
 use crate::frame::{Clock, Moment};
 use crate::metrics::Metrics;
 use crate::store::Outbox;
@@ -34,7 +34,6 @@ use link::Link;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, EventLoop};
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -213,22 +212,6 @@ pub fn spawn(parts: Parts) -> Delivery {
 pub fn check(config: &MqttConfig, device: &str) -> Result<Vec<String>, MqttError> {
     link::options(config, device, &Topics::new(&config.base, device))?;
     let mut warnings = Vec::new();
-    let secrets = [
-        ("mqtt.password_file", Some(&config.password_file)),
-        ("mqtt.tls.key", config.tls.as_ref().map(|tls| &tls.key)),
-    ];
-    for (key, path) in secrets {
-        let Some(path) = path else { continue };
-        if is_credential(path) {
-            continue;
-        }
-        let Ok(metadata) = std::fs::metadata(path) else { continue };
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            let path = path.display();
-            warnings.push(format!("{key} = {path}: others can read it (mode {mode:03o}); chmod 600 {path}"));
-        }
-    }
     if config.tls.is_none() && config.port == TLS_PORT {
         let what = "that is MQTT's port for TLS, and mqtt.tls is not set";
         warnings.push(format!(

@@ -23,7 +23,8 @@ const CERTAIN: f32 = 0.99;
 pub struct Outlook {
     /// What keeps falld from starting.
     pub problem: Option<String>,
-    /// What keeps falld from its broker, without which it watches and stores: after a power cut nobody is there to mend a file.
+    /// What is wrong with the files of the connection to the broker. falld watches and stores all the same: after a power cut nobody is there
+    /// to mend one.
     pub faults: Vec<String>,
     /// What works and is unwise.
     pub warnings: Vec<String>,

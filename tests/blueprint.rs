@@ -66,6 +66,15 @@ fn a_fall_from_before_a_long_outage_says_when_it_was_and_rings_no_silent_phone()
 }
 
 #[test]
+fn whoever_still_lies_there_after_an_outage_rings_a_silent_phone() {
+    let Some(call) = told("long_lie", Duration::from_secs(900)) else { return };
+    assert_eq!(
+        (&call["title"], &call["data"]["channel"]),
+        (&"Earlier: Still on the floor".into(), &"alarm_stream".into())
+    );
+}
+
+#[test]
 fn the_end_of_an_alarm_takes_its_message_away_however_late() {
     let Some(call) = told("recovered", Duration::from_secs(3600)) else { return };
     assert_eq!((&call["message"], &call["data"]["tag"]), (&"clear_notification".into(), &"falld-1".into()));

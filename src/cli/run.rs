@@ -55,6 +55,8 @@ fn warn(outlook: &Outlook) {
         tracing::warn!("{warning}");
     }
     for fault in &outlook.faults {
-        tracing::error!("{fault}; falld watches all the same, and reads the file anew each time it connects");
+        tracing::error!(
+            "{fault}. falld watches all the same; it reads the file anew whenever it connects to the broker"
+        );
     }
 }

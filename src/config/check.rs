@@ -299,7 +299,7 @@ const fn name(provider: Provider) -> &'static str {
 
 /// True for one of systemd's credentials. They are guarded by their folder and by access lists, which show as group
 /// rights.
-pub(crate) fn is_credential(path: &Path) -> bool {
+fn is_credential(path: &Path) -> bool {
     let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
     folder.is_some_and(|folder| path.starts_with(folder)) || path.starts_with("/run/credentials")
 }

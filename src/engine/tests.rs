@@ -333,7 +333,7 @@ fn who_comes_in_ends_no_alarm_of_one_whom_the_encoder_has_lost() {
         person
     };
     let nobody = || vec![0.0; 56];
-    let stands = |x: f32, fall| seen(fall, person((0.3, x), (0.6, x), 0.9));
+    let stands = |x: f32, fall| seen(fall, person((0.3, x), (0.75, x), 0.9));
     let lies = |x: f32, fall| seen(fall, person((0.8, x - 0.1), (0.8, x + 0.1), 0.9));
     let mut tick = 0;
     let mut watch = |camera: &mut Camera, seconds: u64, people: [Vec<f32>; 2]| {
@@ -347,7 +347,7 @@ fn who_comes_in_ends_no_alarm_of_one_whom_the_encoder_has_lost() {
     assert_eq!(camera.events(), [EventType::Fall]);
     watch(&mut camera, 10, [nobody(), stands(0.8, 0.01)]);
     assert_eq!(camera.events(), [EventType::Fall], "somebody else is upright");
-    watch(&mut camera, 3, [stands(0.2, 0.01), stands(0.8, 0.01)]);
+    watch(&mut camera, 5, [stands(0.2, 0.01), stands(0.8, 0.01)]);
     assert_eq!(camera.events(), [EventType::Fall, EventType::Recovered]);
     watch(&mut camera, 2, [lies(0.2, 0.01), stands(0.8, 0.99)]);
     watch(&mut camera, 40, [nobody(), stands(0.8, 0.01)]);

@@ -4,7 +4,6 @@ use super::second::SecondLook;
 use crate::classifier::Spec;
 use crate::clip::Clip;
 use crate::config::PolicyConfig;
-use crate::event::EventType;
 use crate::event::policy::{Policy, Scores, Transition};
 use crate::fallen::Fallen;
 use crate::frame::{Frame, Moment};
@@ -37,8 +36,7 @@ impl Watch {
         }
     }
 
-    /// What the policy makes of the `scores` of one tick. Whose fall score that is, `faller`, is remembered while the policy takes
-    /// them for down.
+    /// What the policy makes of the `scores` of one tick. Whose fall score that is, `faller`, is remembered in an open alarm if it is high.
     pub(super) fn decide(
         &mut self,
         captured: Moment,
@@ -46,13 +44,12 @@ impl Watch {
         scores: Scores,
         faller: Option<u64>,
     ) -> Option<Transition> {
-        let before = self.policy.is_down();
         let told = self.policy.observe(captured, bridged, scores);
         if !self.policy.is_down() {
             self.fallen.end();
-        } else if !before || told.is_some_and(|told| told.event == EventType::Fall) {
-            let fell = self.clip.rings().people().find(|person| Some(person.id) == faller);
-            fell.into_iter().for_each(|person| self.fallen.begin(person));
+        } else if self.policy.is_hit(&scores) {
+            let falls = self.clip.rings().people().find(|person| Some(person.id) == faller);
+            falls.into_iter().for_each(|person| self.fallen.falls(person));
         }
         told
     }

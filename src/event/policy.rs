@@ -15,7 +15,7 @@
 //! - Two alerts of a class are never closer than the cooldown. A fall within it changes the state at once; its alert is
 //!   owed, and raised when the cooldown is over if the scores still say so. A long lie counts from the true beginning.
 //! - An alarm clears when nine tenths of the scores of two seconds lie under `exit`. A shorter dip clears nothing. A fall
-//!   clears only while somebody is seen upright and nobody low, or after a caregiver's acknowledgement: a fall leaves
+//!   clears only while all who could be down are seen upright (`fallen.rs`), or after a caregiver's acknowledgement: a fall leaves
 //!   the model's clip after seconds, and a low score is no sign that somebody got up.
 //! - Losing the camera forgets a suspicion and clears no alarm: that nobody is seen is no sign that somebody got up. A
 //!   long lie is raised without a camera as well, because the person was last seen on the floor.
@@ -128,7 +128,7 @@ pub struct Scores {
     pub climb: Score,
     /// The marked places where only climbers are and somebody is, a bit for the number of each.
     pub places: u64,
-    /// Everybody in the picture is seen upright. `None` if the model cannot tell: then low scores alone end an alarm.
+    /// Somebody is seen upright, and so is everybody who could be down. `None` if the model cannot tell: then low scores alone end an alarm.
     pub upright: Option<bool>,
 }
 
@@ -325,6 +325,11 @@ impl Policy {
     /// True while somebody is down, told or not.
     pub fn is_down(&self) -> bool {
         self.fall.incident.is_some()
+    }
+
+    /// True if the fall score of a tick is one that raises alarms.
+    pub fn is_hit(&self, scores: &Scores) -> bool {
+        self.fall_limits.is_hit(scores.fall)
     }
 
     /// True while somebody climbs, whether or not somebody is down as well.

@@ -21,6 +21,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// A broker that came up a moment ago may not answer the first time.
+const LOOKS: u8 = 2;
 /// The driver wakes at least so often: for the watchdog, and for gauges that age.
 const TICK: Duration = Duration::from_secs(1);
 /// Home Assistant subscribes to events so long after it says that it is back, at most.
@@ -47,10 +49,11 @@ pub(super) struct Driver {
     returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
     announced: BTreeMap<String, Vec<Class>>,
-    /// The look for what earlier configurations left on the broker, made once; nothing is announced before it is over, for an announcement
+    /// The look for what earlier configurations left on the broker; nothing is announced before it is over, for an announcement
     /// takes the place of the one that it looks for.
-    looking: JoinSet<Remains>,
-    looked: bool,
+    looking: JoinSet<Option<Remains>>,
+    /// How often it may still be made. A broker that takes the user's name for the client's id ends falld's connection for each.
+    looks: u8,
     /// What it found.
     remains: Remains,
     /// Set by the shutdown: when draining ends at the latest.
@@ -71,7 +74,7 @@ enum Wake {
     Link(Option<LinkEvent>),
     Store(Notice),
     Telemetry,
-    Remains(Remains),
+    Remains(Option<Remains>),
     Time,
     Shutdown,
 }
@@ -108,7 +111,7 @@ impl Driver {
             returned: None,
             announced: BTreeMap::new(),
             looking: JoinSet::new(),
-            looked: false,
+            looks: LOOKS,
             remains: Remains::default(),
             drain_until: None,
             unread_since: None,
@@ -134,8 +137,10 @@ impl Driver {
                     self.states(false);
                     self.evidence();
                 }
-                Wake::Remains(remains) => {
-                    self.remains = remains;
+                Wake::Remains(found) => {
+                    if let Some(found) = found {
+                        (self.remains, self.looks) = (found, 0);
+                    }
                     self.forget();
                     self.announce(true);
                 }
@@ -263,8 +268,8 @@ impl Driver {
             tracing::warn!(%error, "no room to subscribe: commands will not arrive");
         }
         self.status("online");
-        if !self.looked {
-            self.looked = true;
+        if self.looks > 0 && self.looking.is_empty() {
+            self.looks -= 1;
             let Parts { config, device, .. } = &self.parts;
             self.looking.spawn(tidy::look(config.clone(), device.clone(), self.topics.clone()));
         }

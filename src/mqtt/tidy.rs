@@ -1,7 +1,7 @@
 //! What earlier configurations have left on the broker: retained messages of cameras that are configured no more, and entities
 //! that Home Assistant was told of.
 //!
-//! Looked for once a process, on a connection of its own that nobody waits for. Whatever a broker makes of it (an ACL that
+//! Looked for at the start, on a connection of its own that nobody waits for. Whatever a broker makes of it (an ACL that
 //! forbids to read, a hang-up), delivery does not notice; and a picture may be larger than what falld takes otherwise. Where
 //! nothing may be read, nothing is taken back. The driver, whose topics these are, acts on what is found.
 
@@ -47,26 +47,23 @@ impl Remains {
     }
 }
 
-/// Looks for what is retained of `device`. Whatever fails, what was found so far is given.
-pub(crate) async fn look(config: MqttConfig, device: String, topics: Topics) -> Remains {
+/// Looks for what is retained of `device`. Nothing if the broker did not let it look.
+pub(crate) async fn look(config: MqttConfig, device: String, topics: Topics) -> Option<Remains> {
     let mut remains = Remains::default();
     let id = format!("{}-tidy", link::client_id(&config, &device));
     let asked = config.clone();
-    let Ok(Ok(mut options)) = tokio::task::spawn_blocking(move || link::login(&asked, id)).await else {
-        return remains;
-    };
+    let mut options = tokio::task::spawn_blocking(move || link::login(&asked, id)).await.ok()?.ok()?;
     options.set_max_packet_size(Some(MAX_PACKET));
     let (client, mut eventloop) = AsyncClient::new(options, 4);
     let announced = config.home_assistant.then(|| topic::discovery(&device));
     let filters = topics.retained().into_iter().chain(announced).map(|path| Filter::new(path, QoS::AtMostOnce));
-    if client.try_subscribe_many(filters).is_err() {
-        return remains;
-    }
+    client.try_subscribe_many(filters).ok()?;
+    let mut answered = false;
     let latest = Instant::now() + LONGEST;
     let mut until = latest;
     while let Ok(Ok(event)) = timeout_at(until, eventloop.poll()).await {
         match event {
-            Event::Incoming(Packet::SubAck(_)) => {}
+            Event::Incoming(Packet::SubAck(_)) => answered = true,
             // What is said meanwhile is of cameras that are there.
             Event::Incoming(Packet::Publish(publish)) if publish.retain => remains.note(&publish, &device, &topics),
             _ => continue,
@@ -74,5 +71,5 @@ pub(crate) async fn look(config: MqttConfig, device: String, topics: Topics) -> 
         until = latest.min(Instant::now() + QUIET);
     }
     goodbye(&client, &mut eventloop).await;
-    remains
+    answered.then_some(remains)
 }

@@ -247,20 +247,20 @@ pub(crate) fn waiting_cameras(connection: &Connection) -> Result<Vec<String>> {
 
 /// The last incident of each camera and class, if it has not ended and its last word came after `since_us`. Last by the number
 /// that it was given first: what waited for a disk has a younger one than what was told meanwhile, and a clock that is
-/// behind after a power cut would put the newest alarm before an older end. An end holds for ever; a long lie and an
-/// acknowledgement until somebody falls anew in that incident. The subqueries walk a month of events at most, once at a start.
+/// behind after a power cut would put the newest alarm before an older end. An end holds for ever; a long lie until
+/// somebody falls anew in that incident, an acknowledgement until somebody is called anew. The subqueries walk a month of events at most, once at a start.
 pub(crate) fn unfinished(connection: &Connection, since_us: i64) -> Result<Vec<Unfinished>> {
     let sql = "WITH words AS (SELECT *, coalesce(first_seq, seq) AS told FROM events WHERE type != 'test'),
-        alerts AS (SELECT incident, class, max(told) AS told FROM words WHERE type IN ('fall', 'climb') GROUP BY incident, class),
-        ranked AS (SELECT *, row_number() OVER (PARTITION BY camera, class ORDER BY told DESC, seq DESC) AS back FROM words),
-        since AS (SELECT words.* FROM words LEFT JOIN alerts USING (incident, class)
-            WHERE alerts.told IS NULL OR words.told > alerts.told)
+        alerts AS (SELECT incident, class, max(told) AS last, max(told) FILTER (WHERE type != 'long_lie') AS fall
+            FROM words WHERE type IN ('fall', 'climb', 'long_lie') GROUP BY incident, class),
+        ranked AS (SELECT *, row_number() OVER (PARTITION BY camera, class ORDER BY told DESC, seq DESC) AS back FROM words)
         SELECT camera, class, incident,
-        EXISTS (SELECT 1 FROM since WHERE since.incident = last.incident AND since.type = 'long_lie'),
-        EXISTS (SELECT 1 FROM since WHERE since.incident = last.incident AND since.class = last.class
-            AND since.type = 'acknowledged')
-        FROM ranked AS last WHERE back = 1 AND captured_us > ?1
-        AND NOT EXISTS (SELECT 1 FROM words WHERE words.incident = last.incident AND words.class = last.class
+        EXISTS (SELECT 1 FROM words WHERE words.incident = ranked.incident AND words.type = 'long_lie'
+            AND words.told > coalesce(alerts.fall, -1)),
+        EXISTS (SELECT 1 FROM words WHERE words.incident = ranked.incident AND words.type = 'acknowledged'
+            AND words.told > coalesce(alerts.last, -1))
+        FROM ranked LEFT JOIN alerts USING (incident, class) WHERE back = 1 AND captured_us > ?1
+        AND NOT EXISTS (SELECT 1 FROM words WHERE words.incident = ranked.incident AND words.class = ranked.class
             AND words.type IN ('recovered', 'climb_ended'))
         ORDER BY told, seq";
     let mut statement = connection.prepare(sql)?;

@@ -342,6 +342,10 @@ fn a_restart_knows_what_was_going_on() {
     let again = open(&bed, Class::Fall, false);
     tell(&self::open(&config), &bed, EventType::Fall, Class::Fall);
     assert!(self::open(&config).unfinished().contains(&again));
+    // One whose call was owed is told by the long lie, after the acknowledgement of the first.
+    tell(&self::open(&config), &bed, EventType::Acknowledged, Class::Fall);
+    tell(&self::open(&config), &bed, EventType::LongLie, Class::Fall);
+    assert!(self::open(&config).unfinished().contains(&Unfinished { long_lie: true, ..again }));
     // Two days ago is forgotten.
     let other = Connection::open(&config.path).unwrap();
     other.execute_batch("UPDATE events SET captured_us = captured_us - 2 * 86400000000").unwrap();
