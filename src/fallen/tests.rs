@@ -108,7 +108,7 @@ fn whom_the_tracker_takes_for_the_fallen_one_must_stand_where_they_lay() {
     let after_away = |ticks: usize, first: Vec<f32>| {
         let mut room = Room::new();
         room.shows(&[(0, lies(0.3))]).fall(0);
-        room.after(2, &[]);
+        room.after(30, &[]);
         room.after(ticks, &[0]);
         room.shows(&[(0, first)]).after(1, &[]);
         room.shows(&[(0, stands(0.8))]).after(60, &[])
@@ -119,11 +119,41 @@ fn whom_the_tracker_takes_for_the_fallen_one_must_stand_where_they_lay() {
 }
 
 #[test]
+fn who_lies_with_the_head_straight_away_from_the_camera_has_not_got_up() {
+    let away = || person((0.6, 0.5), (0.75, 0.5), 0.9);
+    let mut room = Room::new();
+    room.shows(&[(0, away())]).fall(0);
+    assert!(!room.after(100, &[]), "looks upright, and has not moved");
+    room.after(60, &[0]);
+    assert!(!room.shows(&[(1, away())]).after(100, &[]), "nor has who is found there again");
+    assert!(room.shows(&[(1, stands(0.5))]).after(1, &[]));
+}
+
+#[test]
+fn who_was_never_seen_low_is_up_when_they_walk() {
+    let mut room = Room::new();
+    room.shows(&[(0, stands(0.35))]).fall(0);
+    assert!(!room.after(30, &[]), "may lie there");
+    assert!(room.shows(&[(0, stands(0.6))]).after(1, &[]));
+}
+
+#[test]
+fn who_bends_down_on_the_way_up_is_up_from_there() {
+    let mut room = Room::new();
+    room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(30, &[]);
+    assert!(room.shows(&[(0, stands(0.3))]).after(20, &[]));
+    room.shows(&[(0, person((0.6, 0.2), (0.65, 0.35), 0.9))]).after(1, &[]);
+    assert!(room.shows(&[(0, stands(0.3))]).after(1, &[]));
+}
+
+#[test]
 fn glimpses_of_somebody_upright_do_not_add_up() {
     let mut room = Room::new();
     room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(30, &[]);
     for _ in 0..20 {
-        room.shows(&[(0, stands(0.3))]).after(10, &[]);
+        assert!(room.shows(&[(0, stands(0.3))]).after(10, &[]));
         room.shows(&[(0, hidden(0.3))]).after(1, &[]);
     }
     assert!(!room.shows(&[(1, stands(0.8))]).after(60, &[]));
@@ -132,10 +162,21 @@ fn glimpses_of_somebody_upright_do_not_add_up() {
 #[test]
 fn whoever_falls_again_is_remembered_anew() {
     let mut room = Room::new();
-    room.shows(&[(0, stands(0.3))]).fall(0);
-    assert!(room.after(15, &[]));
+    room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(30, &[]);
+    assert!(room.shows(&[(0, stands(0.3))]).after(15, &[]));
     room.fall(0);
     assert!(!room.shows(&[(1, stands(0.8))]).after(60, &[]), "behind the sofa");
+}
+
+#[test]
+fn who_gets_up_and_falls_elsewhere_lies_there() {
+    let mut room = Room::new();
+    room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(30, &[]);
+    assert!(room.shows(&[(0, stands(0.3))]).after(10, &[]));
+    room.shows(&[(0, person((0.6, 0.8), (0.75, 0.8), 0.9))]).fall(0);
+    assert!(!room.after(100, &[]), "with the head straight away from the camera");
 }
 
 #[test]
