@@ -15,6 +15,8 @@ pub(super) struct Watch {
     pub(super) second: SecondLook,
     pub(super) policy: Policy,
     pub(super) fallen: Fallen,
+    /// The last tick was one at which the policy saw a fall.
+    falling: bool,
     pub(super) zones: Zones,
     pub(super) state: Vec<f32>,
     pub(super) armed: bool,
@@ -29,6 +31,7 @@ impl Watch {
             second: SecondLook::new(spec),
             policy: Policy::new(&spec.policy, spec.rate_hz, policy),
             fallen: Fallen::new(spec),
+            falling: false,
             zones: Zones::default(),
             state: vec![0.0; spec.state_len()],
             armed: true,
@@ -36,7 +39,7 @@ impl Watch {
         }
     }
 
-    /// What the policy makes of the `scores` of one tick. Whose fall score that is, `faller`, is remembered in an open alarm if it is high.
+    /// What the policy makes of the `scores` of one tick. Whose fall score that is, `faller`, is remembered if it makes the policy see a fall.
     pub(super) fn decide(
         &mut self,
         captured: Moment,
@@ -45,9 +48,10 @@ impl Watch {
         faller: Option<u64>,
     ) -> Option<Transition> {
         let told = self.policy.observe(captured, bridged, scores);
+        let before = std::mem::replace(&mut self.falling, self.policy.is_falling());
         if !self.policy.is_down() {
             self.fallen.end();
-        } else if self.policy.is_hit(&scores) {
+        } else if self.falling && !before {
             let falls = self.clip.rings().people().find(|person| Some(person.id) == faller);
             falls.into_iter().for_each(|person| self.fallen.falls(person));
         }

@@ -327,9 +327,9 @@ impl Policy {
         self.fall.incident.is_some()
     }
 
-    /// True if the fall score of a tick is one that raises alarms.
-    pub fn is_hit(&self, scores: &Scores) -> bool {
-        self.fall_limits.is_hit(scores.fall)
+    /// True while the last scores are those of a fall, told or not.
+    pub fn is_falling(&self) -> bool {
+        self.fall.hits() >= self.fall_limits.k
     }
 
     /// True while somebody climbs, whether or not somebody is down as well.

@@ -6,6 +6,13 @@ struct Room {
     fallen: Fallen,
     spec: Spec,
     seen: Vec<(u64, Vec<f32>, usize)>,
+    /// From one picture to the next.
+    ticks: u32,
+}
+
+/// With the head straight away from the camera: looks upright.
+fn lies_away(x: f32) -> Vec<f32> {
+    person((0.6, x), (0.75, x), 0.9)
 }
 
 fn stands(x: f32) -> Vec<f32> {
@@ -28,7 +35,7 @@ fn lies(x: f32) -> Vec<f32> {
 impl Room {
     fn new() -> Self {
         let spec = spec();
-        Self { fallen: Fallen::new(&spec), spec, seen: Vec::new() }
+        Self { fallen: Fallen::new(&spec), spec, seen: Vec::new(), ticks: 1 }
     }
 
     /// The person of this number, whom the room shows, falls.
@@ -52,7 +59,7 @@ impl Room {
             let found: Vec<f32> =
                 self.seen.iter().filter(|seen| seen.2 == 0).flat_map(|seen| seen.1.iter().copied()).collect();
             let followed = self.seen.iter().map(|(id, row, ago)| Followed { id: *id, row, ago: *ago });
-            let seen = Seen { detections: &found, followed, ticks: 1 };
+            let seen = Seen { detections: &found, followed, ticks: self.ticks };
             upright = self.fallen.all_upright(true, seen, &self.spec, |_| false);
         }
         upright.unwrap()
@@ -120,13 +127,54 @@ fn whom_the_tracker_takes_for_the_fallen_one_must_stand_where_they_lay() {
 
 #[test]
 fn who_lies_with_the_head_straight_away_from_the_camera_has_not_got_up() {
-    let away = || person((0.6, 0.5), (0.75, 0.5), 0.9);
     let mut room = Room::new();
-    room.shows(&[(0, away())]).fall(0);
+    room.shows(&[(0, lies_away(0.5))]).fall(0);
     assert!(!room.after(100, &[]), "looks upright, and has not moved");
     room.after(60, &[0]);
-    assert!(!room.shows(&[(1, away())]).after(100, &[]), "nor has who is found there again");
+    assert!(!room.shows(&[(1, lies_away(0.5))]).after(100, &[]), "nor has who is found there again");
     assert!(room.shows(&[(1, stands(0.5))]).after(1, &[]));
+}
+
+#[test]
+fn who_walks_through_the_place_of_the_lost_one_is_not_taken_for_them() {
+    let mut room = Room::new();
+    room.shows(&[(0, lies_away(0.5))]).fall(0);
+    room.after(30, &[]);
+    room.shows(&[(1, stands(0.5))]).after(14, &[]);
+    assert!(!room.shows(&[(1, stands(0.8))]).after(60, &[]));
+    assert!(!room.shows(&[]).after(60, &[]));
+    room.shows(&[(2, lies_away(0.5))]).after(30, &[]);
+    assert!(room.shows(&[(2, stands(0.5))]).after(1, &[]), "the place is where it was");
+}
+
+#[test]
+fn who_bends_over_the_lost_one_is_not_taken_for_them() {
+    let mut room = Room::new();
+    room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(30, &[]);
+    room.shows(&[(1, person((0.65, 0.4), (0.7, 0.55), 0.9))]).after(10, &[]);
+    assert!(!room.shows(&[(1, stands(0.5))]).after(60, &[]));
+}
+
+#[test]
+fn who_is_seen_low_for_a_moment_holds_up_nobody() {
+    let mut room = Room::new();
+    room.shows(&[(0, lies(0.3)), (1, stands(0.8))]).fall(0);
+    room.after(30, &[]);
+    assert!(!room.shows(&[(0, stands(0.3)), (1, person((0.6, 0.7), (0.65, 0.85), 0.9))]).after(14, &[]));
+    assert!(room.shows(&[(0, stands(0.3)), (1, person((0.5, 0.8), (0.65, 0.8), 0.9))]).after(1, &[]));
+    room.shows(&[(0, stands(0.3)), (1, lies(0.8))]).after(20, &[]);
+    assert!(!room.shows(&[(0, stands(0.3))]).after(1, &[]), "for a second: somebody else is down");
+}
+
+#[test]
+fn a_slow_camera_takes_as_long() {
+    let mut room = Room::new();
+    room.ticks = 3;
+    room.shows(&[(0, lies(0.3))]).fall(0);
+    room.after(10, &[]);
+    assert!(!room.shows(&[(1, stands(0.3))]).after(10, &[]));
+    assert!(room.after(1, &[]), "31 ticks");
 }
 
 #[test]
@@ -175,7 +223,7 @@ fn who_gets_up_and_falls_elsewhere_lies_there() {
     room.shows(&[(0, lies(0.3))]).fall(0);
     room.after(30, &[]);
     assert!(room.shows(&[(0, stands(0.3))]).after(10, &[]));
-    room.shows(&[(0, person((0.6, 0.8), (0.75, 0.8), 0.9))]).fall(0);
+    room.shows(&[(0, lies_away(0.8))]).fall(0);
     assert!(!room.after(100, &[]), "with the head straight away from the camera");
 }
 
@@ -185,20 +233,21 @@ fn one_who_is_lost_and_found_again_and_again_leaves_one_place() {
     room.shows(&[(0, lies(0.3))]).fall(0);
     for id in 1..9 {
         room.shows(&[(id, stands(0.8))]).after(50, &[]);
-        room.shows(&[(10 + id, lies(0.31))]).after(2, &[]);
+        room.shows(&[(10 + id, lies(0.31))]).after(20, &[]);
     }
     assert!(room.shows(&[(18, stands(0.31))]).after(1, &[]));
 }
 
 #[test]
-fn of_too_many_places_the_oldest_goes() {
+fn of_too_many_those_who_came_first_are_remembered() {
     let mut room = Room::new();
-    for id in 0..6 {
-        room.shows(&[(id, lies(f32::from(id as u8) * 0.3))]).fall(id);
+    let places = [0.0, 0.3, 0.6, 0.9, 1.2, 1.5];
+    for (id, x) in (0..).zip(places) {
+        room.shows(&[(id, lies(x))]).fall(id);
         room.shows(&[]).after(1, &[]);
     }
-    room.shows(&[(9, stands(1.5))]).after(30, &[]);
-    assert!(!room.after(1, &[]), "three others");
+    let up = places.map(|x| room.shows(&[(9, stands(x))]).after(30, &[]));
+    assert_eq!(up, [false, false, false, true, true, true], "four of them");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::frame::Moment;
 use crate::journal;
 use crate::mqtt::delivery::{Action, Delivery, Input, LANE, Patience};
 use crate::mqtt::link::LinkEvent;
-use crate::mqtt::tidy::{self, Remains};
+use crate::mqtt::tidy::Remains;
 use crate::mqtt::{Parts, Topics, topic};
 use crate::store::{Notice, Receipt, Row};
 use rumqttc::v5::AsyncClient;
@@ -138,8 +138,9 @@ impl Driver {
                     self.evidence();
                 }
                 Wake::Remains(found) => {
-                    if let Some(found) = found {
-                        (self.remains, self.looks) = (found, 0);
+                    match found {
+                        Some(found) => (self.remains, self.looks) = (found, 0),
+                        None => self.look(),
                     }
                     self.forget();
                     self.announce(true);
@@ -268,11 +269,7 @@ impl Driver {
             tracing::warn!(%error, "no room to subscribe: commands will not arrive");
         }
         self.status("online");
-        if self.looks > 0 && self.looking.is_empty() {
-            self.looks -= 1;
-            let Parts { config, device, .. } = &self.parts;
-            self.looking.spawn(tidy::look(config.clone(), device.clone(), self.topics.clone()));
-        }
+        self.look();
         self.announce(true);
         self.health(now);
         self.forget();

@@ -50,10 +50,6 @@ impl Limits {
         let (k, n) = (model.k.max(2), model.n.clamp(1, WINDOW));
         Self { enter: model.enter, exit: model.exit, k, n, recovery_k, recovery_n, there_k, there_n, cooldown }
     }
-
-    pub(super) fn is_hit(&self, score: Score) -> bool {
-        score.least >= self.enter
-    }
 }
 
 /// The last yes-or-no answers, newest in the lowest bit.
@@ -173,7 +169,7 @@ impl Track {
         limits: &Limits,
     ) -> Step {
         (self.score, self.scored) = (score.least, now);
-        self.high.push(limits.is_hit(score), bridged, limits.n);
+        self.high.push(score.least >= limits.enter, bridged, limits.n);
         let over = upright != Some(false) || self.incident.is_some_and(|incident| incident.acknowledged);
         self.low.push(score.most < limits.exit && over, bridged, limits.recovery_n);
         self.calm.push(score.most < limits.exit, bridged, limits.recovery_n);

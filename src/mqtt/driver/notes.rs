@@ -9,7 +9,7 @@ use crate::mqtt::command::{self, ReplyTo, Response};
 use crate::mqtt::delivery::Input;
 use crate::mqtt::driver::{Driver, SUBSCRIBES_WITHIN};
 use crate::mqtt::telemetry::DeliveryFacts;
-use crate::mqtt::{discovery, topic};
+use crate::mqtt::{Parts, discovery, tidy, topic};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 use std::time::Duration;
@@ -109,6 +109,15 @@ impl Driver {
             let properties = json(Some(self.parts.tuning.expire_after()));
             self.send(Note { topic: self.topics.state(camera), payload, retain: true, properties })
         });
+    }
+
+    /// Begins the look for what earlier configurations left, if it may still be made.
+    pub(super) fn look(&mut self) {
+        if self.looks > 0 && self.looking.is_empty() && self.connection.is_some() {
+            self.looks -= 1;
+            let Parts { config, device, .. } = &self.parts;
+            self.looking.spawn(tidy::look(config.clone(), device.clone(), self.topics.clone()));
+        }
     }
 
     /// Takes back what an earlier configuration showed: evidence of cameras whose alerts are shown no more, and everything of those that are gone.
