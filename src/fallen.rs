@@ -13,7 +13,7 @@
 use crate::body;
 use crate::classifier::Spec;
 use crate::posture::{self, Posture};
-use crate::tracker::Followed;
+use crate::tracker::{Followed, Place};
 
 /// So long without a break must be seen what is to count: somebody low, somebody up, somebody in a place.
 const SURE_S: f64 = 1.0;
@@ -249,10 +249,8 @@ fn holds([top, left, bottom, right]: [f32; 4], [y, x]: [f32; 2]) -> bool {
 
 /// What two boxes share, of both together.
 fn shared(a: [f32; 4], b: [f32; 4]) -> f32 {
-    let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
-    let area = |of: [f32; 4]| (of[2] - of[0]) * (of[3] - of[1]);
-    let both = side(0) * side(1);
-    both / (area(a) + area(b) - both + 1e-9)
+    // A share is the same in any unit.
+    Place::new(&a, 1.0).overlap(Place::new(&b, 1.0))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::clip::Rows;
 
 /// A box in units of the picture's height: centre, sides and diagonal.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     x: f32,
     y: f32,
     width: f32,
@@ -18,14 +18,15 @@ struct Place {
 }
 
 impl Place {
-    fn new(bounds: &[f32], aspect: f32) -> Self {
+    /// Of a box `top, left, bottom, right`.
+    pub(crate) fn new(bounds: &[f32], aspect: f32) -> Self {
         let [top, left, bottom, right] = [bounds[0], bounds[1] * aspect, bounds[2], bounds[3] * aspect];
         let (width, height) = (right - left, bottom - top);
         Self { x: (left + right) / 2.0, y: (top + bottom) / 2.0, width, height, diagonal: width.hypot(height) }
     }
 
     /// Shared area over the area of both together.
-    fn overlap(self, other: Self) -> f32 {
+    pub(crate) fn overlap(self, other: Self) -> f32 {
         let shared = |a: f32, a_size: f32, b: f32, b_size: f32| {
             ((a + a_size / 2.0).min(b + b_size / 2.0) - (a - a_size / 2.0).max(b - b_size / 2.0)).max(0.0)
         };

@@ -70,7 +70,7 @@ pub async fn keep(
                 tracing::error!(%error, "no metrics endpoint: falld works without it, and tries again every {seconds} s");
                 told = true;
             }
-            Err(_) => {}
+            Err(error) => tracing::debug!(%error, "still no metrics endpoint"),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
