@@ -2,7 +2,8 @@
 //!
 //! * An event and its outbox row are written in one transaction with `synchronous = FULL`; [`Recorder::append`] returns
 //!   after the fsync. Only then is the publisher told.
-//! * A row leaves the outbox when the broker has acknowledged it, never before. Retention removes delivered events only.
+//! * A row leaves the outbox when the broker has acknowledged it, never before. Retention removes delivered events only. An
+//!   alert that nobody has answered comes back into the outbox when somebody returns who may have missed it.
 //! * Numbers (`seq`) grow by one, for ever: also over restarts, and over a damaged file that had to be replaced.
 //! * A store that cannot be written (full or read-only disk) does not stop anybody: the event waits in memory, is
 //!   published from there, and is written as soon as the disk allows. `store_degraded` is 1 meanwhile. Only then does a
@@ -68,6 +69,8 @@ pub(crate) enum Notice {
     Loaded { camera: String, rows: Vec<Arc<Row>>, complete: bool },
     /// Could not be read now.
     LoadFailed { camera: String },
+    /// A delivered alert that waits once more, for whoever was away.
+    Again(Arc<Row>),
 }
 
 #[derive(Debug)]
@@ -175,12 +178,10 @@ impl Store {
 
     /// Incidents of earlier runs that somebody was told of and that have not ended. Older ones than a day are forgotten.
     pub fn unfinished(&self) -> Vec<Unfinished> {
-        const A_DAY_US: i64 = 86_400_000_000;
         let shared = &*self.shared;
-        let since = unix_us(shared.clock.wall(shared.clock.now())).saturating_sub(A_DAY_US);
         let writer = shared.writer();
         let read = match &writer.file {
-            Some(file) => database::unfinished(&file.connection, since),
+            Some(file) => database::unfinished(&file.connection, shared.a_day_ago_us()),
             None => Err(rusqlite::Error::InvalidPath(shared.path.clone())),
         };
         read.unwrap_or_else(|error| {
@@ -283,6 +284,12 @@ impl Outbox {
         self.ask(worker::Request::Load { camera: camera.into(), after, limit });
     }
 
+    /// Somebody who was away is back: asks for the last alert of what goes on at `cameras` and nobody has acknowledged. No camera
+    /// means every one.
+    pub(crate) fn tell_again(&self, cameras: Vec<String>) {
+        self.ask(worker::Request::TellAgain(cameras));
+    }
+
     /// The broker has acknowledged an event.
     pub(crate) fn delivered(&self, receipt: Receipt) {
         self.shared.depth(-1);
@@ -309,6 +316,12 @@ impl Shared {
     /// A panic elsewhere leaves the writer as sound as the last commit did.
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was told before this is forgotten.
+    fn a_day_ago_us(&self) -> i64 {
+        const A_DAY_US: i64 = 86_400_000_000;
+        unix_us(self.clock.wall(self.clock.now())).saturating_sub(A_DAY_US)
     }
 
     /// Writes what waits in memory and then `row`, all in one transaction.

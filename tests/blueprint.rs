@@ -16,6 +16,11 @@ fn before(now: SystemTime, ago: Duration) -> String {
 
 /// What the phone is given for an event of that type which waited for so long; nothing where it cannot be rendered here.
 fn told(kind: &str, waited: Duration) -> Option<Value> {
+    told_after(kind, waited, &Value::Null)
+}
+
+/// The same, where the entity showed that before.
+fn told_after(kind: &str, waited: Duration, before_it: &Value) -> Option<Value> {
     let rendered = Command::new("/usr/bin/python3").args(["-c", "import jinja2, yaml"]).stderr(Stdio::null()).status();
     if !rendered.is_ok_and(|status| status.success()) {
         eprintln!("skipped: python3 has no jinja2 and yaml (python3-jinja2, python3-yaml)");
@@ -33,7 +38,7 @@ fn told(kind: &str, waited: Duration) -> Option<Value> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("started");
-    let asked = json!({"trigger": "told", "event": event}).to_string();
+    let asked = json!({"trigger": "told", "event": event, "from": before_it}).to_string();
     python.stdin.take().expect("its input").write_all(asked.as_bytes()).expect("asked");
     let done = python.wait_with_output().expect("ended");
     assert!(done.status.success(), "the blueprint cannot be rendered");
@@ -78,4 +83,22 @@ fn whoever_still_lies_there_after_an_outage_rings_a_silent_phone() {
 fn the_end_of_an_alarm_takes_its_message_away_however_late() {
     let Some(call) = told("recovered", Duration::from_secs(3600)) else { return };
     assert_eq!((&call["message"], &call["data"]["tag"]), (&"clear_notification".into(), &"falld-1".into()));
+}
+
+#[test]
+fn whoever_was_called_before_home_assistant_restarted_is_not_called_again() {
+    // It restores what the entity showed.
+    let Some(call) = told_after("fall", Duration::from_secs(90), &json!({"event_type": "fall", "id": "1"})) else {
+        return;
+    };
+    assert_eq!(call, Value::Null);
+}
+
+#[test]
+fn what_home_assistant_missed_while_it_restarted_rings() {
+    // What was shown last was another one, or nothing is known of it: no message yet, or a camera that was away.
+    for before_it in [json!({"event_type": "fall", "id": "0"}), json!({}), Value::Null] {
+        let Some(call) = told_after("fall", Duration::from_secs(90), &before_it) else { return };
+        assert_eq!((&call["title"], &call["data"]["channel"]), (&"Somebody fell".into(), &"alarm_stream".into()));
+    }
 }

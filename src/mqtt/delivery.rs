@@ -31,6 +31,8 @@ pub(crate) enum Input {
     Loaded { camera: String, rows: Vec<Arc<Row>>, complete: bool },
     /// The store could not be read.
     LoadFailed { camera: String },
+    /// An event that left its lane waits in the store once more.
+    Again(Arc<Row>),
     /// The client handed the event to the socket under this packet id.
     HandedOver { pkid: u16 },
     /// The client would not take the event now.
@@ -173,6 +175,7 @@ impl Delivery {
                     lane.blocked_until = Some(now + self.patience.retry_min);
                 }
             }
+            Input::Again(row) => self.again(row),
             Input::HandedOver { pkid } => {
                 if let Some(event) = &mut self.on_its_way {
                     event.sent = now;
@@ -212,13 +215,24 @@ impl Delivery {
         self.lanes.values().filter_map(|lane| lane.queue.front()).min_by_key(|row| row.seq).map(Arc::as_ref)
     }
 
-    fn stored(&mut self, row: Arc<Row>) {
+    /// The lane of `camera`. Before the survey it may have older events in the store.
+    fn lane(&mut self, camera: &str) -> &mut Lane {
         let surveyed = self.surveyed;
-        // Before the survey a lane may have older events in the store.
-        let lane = self
-            .lanes
-            .entry(row.camera.clone())
-            .or_insert_with(|| if surveyed { Lane::empty() } else { Lane::unread() });
+        self.lanes.entry(camera.to_owned()).or_insert_with(|| if surveyed { Lane::empty() } else { Lane::unread() })
+    }
+
+    /// It goes behind what waits here, of which nothing ends its alarm: an alarm that had ended would not be told again. At most
+    /// one of each class comes on top of what a lane holds.
+    fn again(&mut self, row: Arc<Row>) {
+        let lane = self.lane(&row.camera);
+        // A lane that has not come so far reads it from the store.
+        if lane.complete || row.seq <= lane.last() {
+            lane.queue.push_back(row);
+        }
+    }
+
+    fn stored(&mut self, row: Arc<Row>) {
+        let lane = self.lane(&row.camera);
         if row.seq <= lane.last() {
             return; // It came with a read from the store, which overtook this notice.
         }
@@ -235,7 +249,7 @@ impl Delivery {
     fn loaded(&mut self, camera: &str, rows: Vec<Arc<Row>>, complete: bool) {
         let Some(lane) = self.lanes.get_mut(camera) else { return };
         lane.loading = false;
-        // Nothing was queued while it was read. Older numbers than those that left already are no mistake: a file that could
+        // Nothing was queued while it was read, but what is told again. Older numbers than those that left already are no mistake: a file that could
         // not be read lets newer events from memory go first.
         lane.queue.extend(rows);
         lane.complete = complete && !lane.missed;
@@ -346,7 +360,7 @@ impl Lane {
 
     /// Highest number that this lane has seen.
     fn last(&self) -> u64 {
-        self.queue.back().map_or(self.done, |row| row.seq.max(self.done))
+        self.queue.iter().map(|row| row.seq).fold(self.done, u64::max)
     }
 
     /// The broker or a listener has come back: what waits is tried at once, and the time in which nobody listened begins anew.

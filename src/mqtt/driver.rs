@@ -46,7 +46,8 @@ pub(super) struct Driver {
     next_health: Moment,
     /// Whether the last health said that the store is degraded.
     told_degraded: bool,
-    /// When to try again what nobody heard: Home Assistant has come back, and subscribes a little later.
+    /// When to try again what nobody heard, and to tell again what Home Assistant may have missed: it has come back, and subscribes a
+    /// little later.
     returned: Option<Moment>,
     /// Cameras that Home Assistant knows of.
     announced: BTreeMap<String, Vec<Class>>,
@@ -192,6 +193,7 @@ impl Driver {
             Notice::Lanes(cameras) => Input::Lanes(cameras),
             Notice::Loaded { camera, rows, complete } => Input::Loaded { camera, rows, complete },
             Notice::LoadFailed { camera } => Input::LoadFailed { camera },
+            Notice::Again(row) => Input::Again(row),
         };
         self.feed(input, now);
     }
@@ -280,6 +282,10 @@ impl Driver {
     fn tick(&mut self, now: Moment) {
         self.next_tick = now + TICK;
         let returned = self.returned.take_if(|at| now >= *at).is_some();
+        if returned {
+            // What others heard the broker took for delivered.
+            self.parts.outbox.tell_again(self.parts.telemetry.cameras());
+        }
         self.feed(if returned { Input::Returned } else { Input::Tick }, now);
         let unread = self.parts.outbox.depth() > 0 && self.machine.oldest().is_none();
         self.unread_since = unread.then(|| self.unread_since.unwrap_or(now));

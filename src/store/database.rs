@@ -44,6 +44,8 @@ CREATE INDEX outbox_by_camera ON outbox(camera, seq);
 
 const COLUMNS: &str = "seq, id, incident, device, camera, type, class, score, model_name, model_version, model_sha256,
     captured_us, scored_us, decided_us, stored_us, process, stored_moment_us";
+/// Null in the outbox, but for what was delivered once and is told again.
+const DELIVERED: &str = "acknowledged_us";
 
 /// Where somebody climbed: a column that the first files have not.
 const PLACE: &str = "place";
@@ -165,11 +167,14 @@ pub(crate) fn insert(connection: &Connection, row: &Row, receipt: Option<&Receip
     Ok(())
 }
 
-/// The broker has it: out of the outbox, and its times into the event.
+/// The broker has it: out of the outbox, and its times into the event. Of what is told again the first ones stay.
 pub(crate) fn deliver(connection: &Connection, receipt: &Receipt) -> Result<()> {
     connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([signed(receipt.seq)])?;
     connection
-        .prepare_cached("UPDATE events SET stored_us = ?2, published_us = ?3, acknowledged_us = ?4 WHERE seq = ?1")?
+        .prepare_cached(
+            "UPDATE events SET stored_us = ?2, published_us = ?3, acknowledged_us = ?4
+             WHERE seq = ?1 AND acknowledged_us IS NULL",
+        )?
         .execute(params![signed(receipt.seq), receipt.stored_us, receipt.published_us, receipt.acknowledged_us])?;
     Ok(())
 }
@@ -185,7 +190,7 @@ pub(crate) fn undelivered(
     damaged: impl FnMut(u64),
 ) -> Result<Vec<Row>> {
     let sql = format!(
-        "SELECT {COLUMNS}, {PLACE} FROM events WHERE seq IN
+        "SELECT {COLUMNS}, {PLACE}, {DELIVERED} FROM events WHERE seq IN
          (SELECT seq FROM outbox WHERE camera = ?1 AND seq > ?2) ORDER BY seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -215,7 +220,9 @@ pub(crate) fn salvage(connection: &Connection) -> Vec<Row> {
         waiting.extend(numbers.map_while(Result::ok));
     }
     let place = if has(connection, PLACE).unwrap_or(true) { PLACE } else { "NULL" };
-    let Ok(mut event) = connection.prepare(&format!("SELECT {COLUMNS}, {place} FROM events WHERE seq = ?1")) else {
+    let Ok(mut event) =
+        connection.prepare(&format!("SELECT {COLUMNS}, {place}, {DELIVERED} FROM events WHERE seq = ?1"))
+    else {
         return Vec::new();
     };
     waiting.iter().filter_map(|seq| event.query_row([seq], |row| Ok(parse(row, ""))).ok().flatten()).collect()
@@ -279,6 +286,32 @@ pub(crate) fn unfinished(connection: &Connection, since_us: i64) -> Result<Vec<U
     Ok(found)
 }
 
+/// Puts the last alert of each incident back into the outbox, for whoever was away, and gives those that did not wait there
+/// already.
+pub(crate) fn tell_again<'a>(
+    connection: &Connection,
+    incidents: impl Iterator<Item = &'a Unfinished>,
+    process: &str,
+) -> Result<Vec<Row>> {
+    let transaction = connection.unchecked_transaction()?;
+    let sql = format!(
+        "SELECT {COLUMNS}, {PLACE}, {DELIVERED} FROM events WHERE incident = ?1 AND class = ?2
+         AND type IN ('fall', 'climb', 'long_lie') ORDER BY coalesce(first_seq, seq) DESC, seq DESC LIMIT 1"
+    );
+    let mut told = Vec::new();
+    for open in incidents {
+        let incident = params![open.incident.to_string(), open.class.as_str()];
+        let last = transaction.prepare_cached(&sql)?.query_row(incident, |row| Ok(parse(row, process))).optional()?;
+        let Some(row) = last.flatten() else { continue };
+        let back = "INSERT OR IGNORE INTO outbox (seq, camera) VALUES (?1, ?2)";
+        if transaction.execute(back, params![signed(row.seq), row.camera])? > 0 {
+            told.push(row);
+        }
+    }
+    transaction.commit()?;
+    Ok(told)
+}
+
 /// How many events wait.
 pub(crate) fn depth(connection: &Connection) -> Result<i64> {
     connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
@@ -334,5 +367,6 @@ fn parse(row: &rusqlite::Row<'_>, process: &str) -> Option<Row> {
         place: row.get(17).ok().flatten(),
         times: Times { captured: number(11)?, scored: number(12)?, decided: number(13)?, stored: number(14)? },
         anchor: (text(15)? == process).then(|| Moment::from_micros(moment)),
+        again: number(18).is_some(),
     })
 }

@@ -48,6 +48,8 @@ pub struct Row {
     pub(crate) times: Times,
     /// The moment of `times.stored` if this process stored the event; joins later times to the same wall reading.
     pub(crate) anchor: Option<Moment>,
+    /// It was delivered once, and is told again to whoever was away.
+    pub(crate) again: bool,
 }
 
 /// Microseconds since 1970; negative before.
@@ -87,6 +89,7 @@ impl Row {
                 stored: wall,
             },
             anchor: Some(now),
+            again: false,
         }
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::event::{Class, EventType, Ledger};
 use std::time::Duration;
 
+mod again;
 mod opening;
 
 fn config(folder: &tempfile::TempDir) -> StoreConfig {
@@ -204,7 +205,7 @@ fn loaded_or_surveyed(outbox: &mut Outbox, cameras: &mut Option<Vec<String>>) ->
             Notice::Loaded { rows, complete, .. } => return Some((rows.iter().map(|row| row.seq).collect(), complete)),
             Notice::LoadFailed { .. } => return None,
             Notice::Lanes(known) => *cameras = Some(known),
-            Notice::Stored(_) => {}
+            Notice::Stored(_) | Notice::Again(_) => {}
         }
     }
 }

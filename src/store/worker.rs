@@ -2,7 +2,7 @@
 
 use crate::store::open::{self, Opened};
 use crate::store::row::{Receipt, unix_us};
-use crate::store::{Notice, OpenFile, Shared, StoreError, database};
+use crate::store::{Notice, OpenFile, Shared, StoreError, Writer, database};
 use rusqlite::Connection;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub(crate) enum Request {
     Survey,
     Load { camera: String, after: u64, limit: usize },
     Delivered(Receipt),
+    TellAgain(Vec<String>),
     Stop,
 }
 
@@ -34,6 +35,8 @@ pub(crate) struct Worker {
     receipts: VecDeque<Receipt>,
     /// Who waits is still to be said: the file could not be read.
     survey_owed: bool,
+    /// Somebody who was away is back, and is still to be told again what goes on at these cameras.
+    again_owed: Option<Vec<String>>,
     /// Cameras whose file rows could not be read, and the number after which they begin. Newer ones from memory went first.
     unread: HashMap<String, u64>,
     /// Why it could not be read, as it was logged.
@@ -52,6 +55,7 @@ impl Worker {
             keep_days,
             receipts: VecDeque::new(),
             survey_owed: false,
+            again_owed: None,
             unread: HashMap::new(),
             trouble: String::new(),
             purged: None,
@@ -73,11 +77,13 @@ impl Worker {
                     Request::Stop => return self.stop(),
                     Request::Delivered(receipt) => self.receipts.push_back(receipt),
                     Request::Survey => self.survey_owed = true,
+                    Request::TellAgain(cameras) => self.again_owed = Some(cameras),
                     Request::Load { camera, after, limit } => self.load(camera, after, limit),
                 }
                 request = inbox.try_recv().ok();
             }
             self.write_receipts();
+            self.tell_again();
             if self.survey_owed {
                 self.survey();
             }
@@ -115,6 +121,39 @@ impl Worker {
             }
         }
         self.tell(Notice::Lanes(cameras));
+    }
+
+    /// Once all that is known stands in the file, for what waits in memory may have ended an alarm; so may what comes while it is
+    /// read, and then it is read anew: a month of events may take some hundred milliseconds, which no alert waits for.
+    fn tell_again(&mut self) {
+        let (Some(cameras), Some(connection)) = (&self.again_owed, &self.connection) else { return };
+        let shared = &*self.shared;
+        let last_seq = match &*shared.writer() {
+            Writer { memory, last_seq, .. } if memory.is_empty() => *last_seq,
+            _ => return,
+        };
+        if !(self.receipts.is_empty() && self.unread.is_empty()) {
+            return;
+        }
+        let read = database::unfinished(connection, shared.a_day_ago_us());
+        let writer = shared.writer();
+        if writer.last_seq != last_seq {
+            return;
+        }
+        let told = read.and_then(|open| {
+            let ours = |camera| cameras.is_empty() || cameras.contains(camera);
+            let asked = open.iter().filter(|incident| !incident.acknowledged && ours(&incident.camera));
+            database::tell_again(connection, asked, &shared.process)
+        });
+        match told {
+            Ok(rows) => {
+                shared.depth(i64::try_from(rows.len()).unwrap_or(0));
+                // Under the lock, so that what ends an alarm comes behind it.
+                rows.into_iter().for_each(|row| self.tell(Notice::Again(Arc::new(row))));
+                self.again_owed = None;
+            }
+            Err(error) => unreadable(&error, &mut self.trouble),
+        }
     }
 
     /// Reads file and memory under one lock, so that an event that moves from one to the other is seen once.

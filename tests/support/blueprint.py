@@ -1,7 +1,7 @@
 """What the alert's blueprint would have Home Assistant do: its templates rendered by Jinja, which Home Assistant uses, with stand-ins
 for the few functions of Home Assistant that they call.
 
-Reads {"trigger": id, "event": attributes of the event entity} and writes what the chosen action is given, or null.
+Reads {"trigger": id, "event": attributes of the event entity, "from": those that it had before, or null} and writes what the chosen action is given, or null.
 """
 
 import ast
@@ -69,7 +69,7 @@ names = {
     "now": lambda: datetime.now(timezone.utc),
     "as_datetime": as_datetime,
     "as_local": lambda moment: moment,
-    "trigger": {"id": asked["trigger"]},
+    "trigger": {"id": asked["trigger"], "from_state": None if asked["from"] is None else State(asked["from"])},
 }
 inputs = {"event": EVENT, "picture": "image.bedroom"}
 for name, value in blueprint["variables"].items():

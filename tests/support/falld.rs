@@ -113,7 +113,12 @@ impl Falld {
     /// Decides a fall seen by `camera` now.
     pub fn fall(&self, camera: &str) -> (Uuid, Stored) {
         let event = fall_now(&self.clock, camera);
-        (event.id, self.recorder.append(&event, &self.context))
+        (event.id, self.tell(&event))
+    }
+
+    /// Decides `event`.
+    pub fn tell(&self, event: &Event) -> Stored {
+        self.recorder.append(event, &self.context)
     }
 
     pub async fn connected(&self) {

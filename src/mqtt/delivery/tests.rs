@@ -245,6 +245,37 @@ fn whoever_was_away_and_returns_need_not_wait_out_the_pause() {
 }
 
 #[test]
+fn what_is_told_again_goes_behind_what_is_on_its_way() {
+    let mut machine = ready();
+    let (fall, test) = (row(1, "bed"), row(2, "bed"));
+    machine.apply(Input::Stored(fall.clone()), at(0));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(0));
+    machine.apply(answer(Ok(())), at(0));
+    machine.apply(Input::Stored(test.clone()), at(9));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(9));
+    assert_eq!(machine.apply(Input::Again(fall.clone()), at(9)), [], "one at a time");
+    assert_eq!(machine.apply(Input::Stored(test), at(9)), [], "and what is known stays known");
+    assert_eq!(machine.apply(answer(Ok(())), at(9)).last(), Some(&Action::Publish(fall)));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(9));
+    machine.apply(answer(Ok(())), at(9));
+    assert!(machine.drained());
+}
+
+#[test]
+fn a_lane_that_nobody_has_read_yet_reads_what_is_told_again() {
+    let mut machine = Delivery::new(PATIENCE);
+    machine.apply(Input::Lanes(vec![]), at(0));
+    machine.apply(Input::Lanes(vec!["bed".into()]), at(0));
+    machine.apply(Input::Connected, at(0));
+    let (fall, end) = (row(1, "bed"), row(2, "bed"));
+    assert_eq!(machine.apply(Input::Again(fall.clone()), at(0)), [], "it is in the answer that is awaited");
+    let rows = vec![fall.clone(), end];
+    let loaded = Input::Loaded { camera: "bed".into(), rows, complete: true };
+    assert_eq!(machine.apply(loaded, at(0)), [Action::Publish(fall)]);
+    assert_eq!(machine.lanes["bed"].queue.len(), 2, "once");
+}
+
+#[test]
 fn what_could_not_be_read_before_comes_after_what_was_in_memory() {
     let mut machine = Delivery::new(PATIENCE);
     machine.apply(Input::Lanes(vec!["bed".into()]), at(0));

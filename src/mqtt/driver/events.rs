@@ -45,7 +45,9 @@ impl Driver {
             })
         });
         if sent {
-            if let Some(decided) = row.decided() {
+            if !row.again
+                && let Some(decided) = row.decided()
+            {
                 self.parts.metrics.decision_to_publish.observe(now.saturating_sub(decided).as_secs_f64());
             }
         } else {
@@ -65,6 +67,11 @@ impl Driver {
         self.parts.outbox.delivered(receipt);
         let to_ack = acknowledged.saturating_sub(sent);
         self.parts.metrics.publish_to_ack.observe(to_ack.as_secs_f64());
+        if row.again {
+            let (event_id, kind) = (row.id, row.event.as_str());
+            tracing::info!(%event_id, camera = row.camera, r#type = kind, "Home Assistant is back: told again what nobody has answered");
+            return;
+        }
         let millis = |from: i64, to: i64| (to - from) as f64 / 1000.0;
         tracing::info!(
             MESSAGE_ID = journal::EVENT_DELIVERED,

@@ -46,7 +46,10 @@ impl Driver {
             self.states(true);
             // An alert that nobody heard need not wait out its pause.
             self.feed(Input::Returned, now);
-            self.returned = Some(now + SUBSCRIBES_WITHIN);
+            // A retained one greets whoever connects: nobody has come back.
+            if !publish.retain {
+                self.returned = Some(now + SUBSCRIBES_WITHIN);
+            }
         }
         let Some(camera) = self.topics.command_camera(&topic).map(str::to_owned) else { return };
         let live = self.connection.as_ref().is_some_and(|connection| connection.listening);
