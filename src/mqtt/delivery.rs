@@ -210,9 +210,14 @@ impl Delivery {
             && self.lanes.values().all(|lane| lane.refused || (lane.complete && lane.queue.is_empty()))
     }
 
-    /// The oldest event that waits and is known here.
-    pub(crate) fn oldest(&self) -> Option<&Row> {
-        self.lanes.values().filter_map(|lane| lane.queue.front()).min_by_key(|row| row.seq).map(Arc::as_ref)
+    /// True if an event that left before `at` has no answer yet.
+    pub(crate) fn sent_before(&self, at: Moment) -> bool {
+        self.on_its_way.as_ref().is_some_and(|event| event.sent < at)
+    }
+
+    /// The first event that waits in each lane and is known here: none of its lane waits for longer.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Row> {
+        self.lanes.values().filter_map(|lane| lane.queue.front()).map(Arc::as_ref)
     }
 
     /// The lane of `camera`. Before the survey it may have older events in the store.

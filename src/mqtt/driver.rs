@@ -281,13 +281,15 @@ impl Driver {
 
     fn tick(&mut self, now: Moment) {
         self.next_tick = now + TICK;
-        let returned = self.returned.take_if(|at| now >= *at).is_some();
+        // An event that left before Home Assistant subscribed is not in the store's hands before the broker has answered: told again it
+        // would be taken for one that waits.
+        let returned = self.returned.take_if(|at| now >= *at && !self.machine.sent_before(*at)).is_some();
         if returned {
             // What others heard the broker took for delivered.
             self.parts.outbox.tell_again(self.parts.telemetry.cameras());
         }
         self.feed(if returned { Input::Returned } else { Input::Tick }, now);
-        let unread = self.parts.outbox.depth() > 0 && self.machine.oldest().is_none();
+        let unread = self.parts.outbox.depth() > 0 && self.machine.waiting().next().is_none();
         self.unread_since = unread.then(|| self.unread_since.unwrap_or(now));
         self.parts.metrics.outbox_oldest_age.set(self.oldest(now).as_secs_f64());
         self.states(false);
@@ -299,7 +301,7 @@ impl Driver {
 
     fn oldest(&self, now: Moment) -> Moment {
         let unread = self.unread_since.map_or(Moment::ZERO, |since| now.saturating_sub(since));
-        self.machine.oldest().map_or(unread, |row| row.age(now, &self.parts.clock))
+        self.machine.waiting().map(|row| row.age(now, &self.parts.clock)).max().unwrap_or(unread)
     }
 
     /// Says `offline`, closes the connection, ends the link.

@@ -58,7 +58,8 @@ const ADDED: [(&str, &str); 2] = [(PLACE, "TEXT"), ("first_seq", "INTEGER")];
 pub(crate) enum Sync {
     /// fsync before the commit returns: for events.
     Full,
-    /// No fsync: for receipts. One lost in a power cut costs a duplicate with the same id, never an event.
+    /// No fsync: for receipts, and for what is told again. A receipt lost in a power cut costs a duplicate with the same id, never
+    /// an event; the other is an event that somebody has heard.
     Normal,
 }
 
@@ -367,6 +368,7 @@ fn parse(row: &rusqlite::Row<'_>, process: &str) -> Option<Row> {
         place: row.get(17).ok().flatten(),
         times: Times { captured: number(11)?, scored: number(12)?, decided: number(13)?, stored: number(14)? },
         anchor: (text(15)? == process).then(|| Moment::from_micros(moment)),
-        again: number(18).is_some(),
+        // Since this process began; whoever hands it out knows better.
+        again: number(18).map(|_| Moment::ZERO),
     })
 }

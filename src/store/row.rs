@@ -48,8 +48,8 @@ pub struct Row {
     pub(crate) times: Times,
     /// The moment of `times.stored` if this process stored the event; joins later times to the same wall reading.
     pub(crate) anchor: Option<Moment>,
-    /// It was delivered once, and is told again to whoever was away.
-    pub(crate) again: bool,
+    /// Since when it waits once more, if it was delivered before and is told again to whoever was away.
+    pub(crate) again: Option<Moment>,
 }
 
 /// Microseconds since 1970; negative before.
@@ -89,7 +89,7 @@ impl Row {
                 stored: wall,
             },
             anchor: Some(now),
-            again: false,
+            again: None,
         }
     }
 
@@ -115,8 +115,11 @@ impl Row {
         self.anchor.map(|anchor| anchor.saturating_sub(Moment::from_micros(since)))
     }
 
-    /// How long the event has waited for its delivery. Never negative.
+    /// How long the event has waited for its delivery, or for being told again. Never negative.
     pub fn age(&self, now: Moment, clock: &Clock) -> Moment {
+        if let Some(since) = self.again {
+            return now.saturating_sub(since);
+        }
         let age = self.unix_us(now, clock).saturating_sub(self.times.stored);
         Moment::from_micros(u64::try_from(age).unwrap_or(0))
     }

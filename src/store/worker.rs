@@ -1,7 +1,8 @@
 //! The store's own thread: receipts, reads, retries, retention and checkpoints, away from alerts and from tokio.
 
+use crate::frame::Moment;
 use crate::store::open::{self, Opened};
-use crate::store::row::{Receipt, unix_us};
+use crate::store::row::{Receipt, Row, unix_us};
 use crate::store::{Notice, OpenFile, Shared, StoreError, Writer, database};
 use rusqlite::Connection;
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Longest pause between two looks at the memory queue, and the rhythm of the worker's heartbeat.
 const TICK: Duration = Duration::from_secs(1);
+/// When what could not be told again is tried once more: reading what goes on may take half a second.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Retention is about days; an hour is often enough.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// Commits between two checkpoints: at two to four pages each, the write-ahead log stays below 2 MB.
@@ -35,8 +38,8 @@ pub(crate) struct Worker {
     receipts: VecDeque<Receipt>,
     /// Who waits is still to be said: the file could not be read.
     survey_owed: bool,
-    /// Somebody who was away is back, and is still to be told again what goes on at these cameras.
-    again_owed: Option<Vec<String>>,
+    /// Somebody who was away is back, and is still to be told again what goes on at these cameras; not before that moment.
+    again_owed: Option<(Vec<String>, Moment)>,
     /// Cameras whose file rows could not be read, and the number after which they begin. Newer ones from memory went first.
     unread: HashMap<String, u64>,
     /// Why it could not be read, as it was logged.
@@ -77,7 +80,7 @@ impl Worker {
                     Request::Stop => return self.stop(),
                     Request::Delivered(receipt) => self.receipts.push_back(receipt),
                     Request::Survey => self.survey_owed = true,
-                    Request::TellAgain(cameras) => self.again_owed = Some(cameras),
+                    Request::TellAgain(cameras) => self.again_owed = Some((cameras, Moment::ZERO)),
                     Request::Load { camera, after, limit } => self.load(camera, after, limit),
                 }
                 request = inbox.try_recv().ok();
@@ -126,8 +129,12 @@ impl Worker {
     /// Once all that is known stands in the file, for what waits in memory may have ended an alarm; so may what comes while it is
     /// read, and then it is read anew: a month of events may take some hundred milliseconds, which no alert waits for.
     fn tell_again(&mut self) {
-        let (Some(cameras), Some(connection)) = (&self.again_owed, &self.connection) else { return };
+        let (Some((cameras, at)), Some(connection)) = (&mut self.again_owed, &self.connection) else { return };
         let shared = &*self.shared;
+        let now = shared.clock.now();
+        if now < *at {
+            return;
+        }
         let last_seq = match &*shared.writer() {
             Writer { memory, last_seq, .. } if memory.is_empty() => *last_seq,
             _ => return,
@@ -149,10 +156,13 @@ impl Worker {
             Ok(rows) => {
                 shared.depth(i64::try_from(rows.len()).unwrap_or(0));
                 // Under the lock, so that what ends an alarm comes behind it.
-                rows.into_iter().for_each(|row| self.tell(Notice::Again(Arc::new(row))));
+                rows.into_iter().for_each(|row| self.tell(Notice::Again(Arc::new(Row { again: Some(now), ..row }))));
                 self.again_owed = None;
             }
-            Err(error) => unreadable(&error, &mut self.trouble),
+            Err(error) => {
+                tracing::warn!(%error, "Home Assistant is back, and cannot be told again now what goes on; falld tries again in half a minute");
+                *at = now + AGAIN_AFTER;
+            }
         }
     }
 
@@ -176,7 +186,9 @@ impl Worker {
                 } else if let (Some(unread), Some(last)) = (self.unread.get_mut(&camera), rows.last()) {
                     *unread = last.seq;
                 }
-                (rows.into_iter().map(Arc::new).collect::<Vec<_>>(), complete)
+                let now = self.shared.clock.now();
+                let since = |row: Row| Row { again: row.again.and(Some(now)), ..row };
+                (rows.into_iter().map(since).map(Arc::new).collect::<Vec<_>>(), complete)
             }
             Err(error) => {
                 unreadable(&error, &mut self.trouble);

@@ -245,6 +245,17 @@ fn whoever_was_away_and_returns_need_not_wait_out_the_pause() {
 }
 
 #[test]
+fn whoever_returns_waits_for_the_answer_to_what_left_before() {
+    let mut machine = ready();
+    machine.apply(Input::Stored(row(1, "bed")), at(1));
+    machine.apply(Input::HandedOver { pkid: 7 }, at(1));
+    assert!(machine.sent_before(at(2)), "who subscribed at 2 may not have heard it, and in the store it waits");
+    assert!(!machine.sent_before(at(1)), "what left afterwards they hear");
+    machine.apply(answer(Ok(())), at(3));
+    assert!(!machine.sent_before(at(2)));
+}
+
+#[test]
 fn what_is_told_again_goes_behind_what_is_on_its_way() {
     let mut machine = ready();
     let (fall, test) = (row(1, "bed"), row(2, "bed"));

@@ -12,11 +12,12 @@ impl Driver {
         match action {
             Action::Publish(row) => self.publish_event(&row),
             Action::Delivered { row, sent, acknowledged, heard } => {
-                if !heard {
+                // What is told again somebody has heard.
+                if !heard && row.again.is_none() {
                     self.parts.metrics.events_unheard.inc();
                     tracing::warn!(event_id = %row.id, camera = row.camera, "nobody subscribed: the broker has it, no one was told");
                 }
-                self.delivered(&row, sent, acknowledged);
+                self.delivered(&row, sent, acknowledged, heard);
             }
             Action::Load { camera, after } => self.parts.outbox.load(&camera, after, LANE),
             Action::Survey => self.parts.outbox.survey(),
@@ -45,7 +46,7 @@ impl Driver {
             })
         });
         if sent {
-            if !row.again
+            if row.again.is_none()
                 && let Some(decided) = row.decided()
             {
                 self.parts.metrics.decision_to_publish.observe(now.saturating_sub(decided).as_secs_f64());
@@ -56,7 +57,7 @@ impl Driver {
         }
     }
 
-    fn delivered(&mut self, row: &Row, sent: Moment, acknowledged: Moment) {
+    fn delivered(&mut self, row: &Row, sent: Moment, acknowledged: Moment, heard: bool) {
         let clock = &self.parts.clock;
         let receipt = Receipt {
             seq: row.seq,
@@ -67,9 +68,11 @@ impl Driver {
         self.parts.outbox.delivered(receipt);
         let to_ack = acknowledged.saturating_sub(sent);
         self.parts.metrics.publish_to_ack.observe(to_ack.as_secs_f64());
-        if row.again {
+        if row.again.is_some() {
             let (event_id, kind) = (row.id, row.event.as_str());
-            tracing::info!(%event_id, camera = row.camera, r#type = kind, "Home Assistant is back: told again what nobody has answered");
+            if heard {
+                tracing::info!(%event_id, camera = row.camera, r#type = kind, "Home Assistant is back: told again what nobody has answered");
+            }
             return;
         }
         let millis = |from: i64, to: i64| (to - from) as f64 / 1000.0;
