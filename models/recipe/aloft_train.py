@@ -172,7 +172,7 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--lab", type=Path, required=True)
     args.add_argument("--renders", type=Path, required=True, nargs="+")
-    args.add_argument("--steps", type=int, default=1500)
+    args.add_argument("--steps", type=int, default=3000)
     args.add_argument("--seed", type=int, default=config.SEED)
     args = args.parse_args()
     encoder = args.bundle / "encoder.onnx"

@@ -116,7 +116,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
     standing = json.loads((out / "manifest.json").read_text()) if (out / "manifest.json").exists() else None
     learnt = trained_head(lab, out, head, keep_head)
     if standing and standing["people"]["embedding"] and (keep_encoder or not learnt):
-        raise SystemExit(f"{out} has what `ground.py` added: build on the bundle that it was added to, and add it again")
+        raise SystemExit(f"{out} has what `ground.py` added: take it out (`bare.py`), build on what is left, and add it again")
     if standing and "policy" not in choice:  # `choose.py` has not been here
         choice = {**rules(standing), **choice}
     new = out.with_name(out.name + ".new")

@@ -23,7 +23,7 @@ from bundle import UNMEASURED, commit, finish
 from card import unwritten
 from evaluate import counted, stamped
 from quantise import QUANTISED, quantise
-from restore import MARK, restored
+from restore import MARK, restored, restored_aloft
 from resume import sha256
 
 ADDED = ("aloft.", "/aloft/")  # how the places of what is added to the network begin
@@ -54,20 +54,29 @@ def scales(path):
     return out
 
 
+def own(found):
+    """`scales` without those of what was added to the network."""
+    return {name: value for name, value in found.items() if not name.startswith(ADDED)}
+
+
 def grafted(shipped, net, path, aloft=None, pictures=None):
     """Writes at `path` the INT8 encoder of `net` with the scales of the one at `shipped`, whose weights it has. A network that is not
-    that one is an error. With `aloft` (`nets/aloft.py`) that is added to it, calibrated on `pictures` u8 (n,H,W,3)."""
-    found = scales(shipped)
+    that one is an error. `aloft` (`nets/aloft.py`) is added to it: calibrated on `pictures` u8 (n,H,W,3), or, without pictures, the one that
+    `shipped` has."""
+    found, anew = scales(shipped), pictures is not None
+    if anew or aloft is None:
+        found = own(found)
 
     def known(nodes):
-        return {node.output[0] if index == "out" else node.input[index]: value
+        said = {node.output[0] if index == "out" else node.input[index]: value
                 for node in nodes for index, value in found.get(place(node, {}), {}).items()}
+        # Taken into the convolution before it, whose scale is that of what comes out of both.
+        return said | {node.output[0]: said[node.input[0]] for node in nodes if node.op_type == "Relu" and node.input[0] in said}
 
     with tempfile.TemporaryDirectory() as folder:
         plain = export.encoder(net, Path(folder) / "plain.onnx", aloft)
-        pictures = np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8) if pictures is None else pictures
-        quantise(plain, path, pictures, known=known)
-    new = {name: value for name, value in scales(path).items() if not name.startswith(ADDED)}
+        quantise(plain, path, pictures if anew else np.zeros((1, config.HEIGHT, config.WIDTH, 3), np.uint8), known=known)
+    new = own(scales(path)) if anew else scales(path)
     if other := sorted(name for name in {*found, *new} if found.get(name) != new.get(name)):
         raise ValueError(f"{shipped}: not the network of today's code, whose scales would be others at {other}")
     return path
@@ -80,7 +89,8 @@ def main():
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(out, new)
-    grafted(out / "encoder.onnx", restored(out / "encoder.onnx"), new / "encoder.onnx")
+    shipped = out / "encoder.onnx"
+    grafted(shipped, restored(shipped), new / "encoder.onnx", restored_aloft(shipped))
     about = json.loads((new / "manifest.json").read_text())
     source = about["provenance"]
     scores = counted(source["scores"], about)

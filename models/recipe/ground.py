@@ -40,10 +40,9 @@ def pictures(folders, count=96, seed=config.SEED):
 
 
 def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
-    """Writes into the folder `new` the bundle with the network `aloft`, calibrated on the pictures `seen`; gives its manifest."""
+    """Writes into the folder `new` the bundle with the network `aloft`, calibrated on the pictures `seen`, in place of the one it may have; gives
+    its manifest."""
     about = json.loads((bundle / "manifest.json").read_text())
-    if about["people"]["embedding"]:
-        raise SystemExit(f"{bundle} has it already: begin with the bundle that it was added to")
     if about["temperature"] != 1:
         raise SystemExit(f"{bundle} divides its logits by {about['temperature']}: `Grounded` leaves falls alone at 1 only")
     scores = kept(counted(about["provenance"]["scores"], about), about.get("second_look"))

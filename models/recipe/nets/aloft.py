@@ -34,7 +34,7 @@ def cells(at, h, w):
 class Aloft(nn.Module):
     """`forward`: maps (B,C,h,w) of the blocks STREAMS, people (B,P,F) -> (B,P,1), logits that the person is up on something."""
 
-    def __init__(self, channels=CHANNELS, widths=(16, 8), hidden=24, drop=0.2):
+    def __init__(self, channels=CHANNELS, widths=(16, 8), hidden=24, drop=0.4):
         super().__init__()
         self.enter = nn.ModuleList([Same(c, width, 1) for c, width in zip(channels, widths, strict=True)])
         self.look = nn.ModuleList([nn.Conv2d(SPOTS * width, hidden, 3, stride=3) for width in widths])

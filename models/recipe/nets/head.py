@@ -6,6 +6,7 @@ the ring), positions from where the person was on average. Space was folded by t
 """
 
 import copy
+import re
 
 import torch
 from torch import nn
@@ -225,12 +226,13 @@ def restore(weights):
 
 
 def exported(path):
-    """The head of a bundle, `Mirrored` or not, to be trained on: folded, with a new `tick` layer, which only training uses."""
+    """The head of a bundle, with or without what is around it (`Mirrored`, `Grounded`), to be trained on: folded, with a new `tick` layer, which
+    only training uses."""
     import onnx
     from onnx import numpy_helper
 
     net = folded(Head())
-    found = {i.name.removeprefix("net."): torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(path).graph.initializer}
+    found = {re.sub(r"^(net\.)+", "", i.name): torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(path).graph.initializer}
     weights = {name: value if name.startswith("tick.") else found[name] for name, value in net.state_dict().items()}
     net.load_state_dict(weights)
     return net

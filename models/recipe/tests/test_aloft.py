@@ -11,12 +11,14 @@ import torch
 import card
 import config
 from aloft_train import Backbone, filmed, train
-from bundle import build
+from bare import bare
+from bundle import build, finish
 from evaluate import stamp
 from frames import letterbox, read
 from ground import grounded, kept
 from nets.aloft import CHANNELS, SPOTS, Aloft, spots
 from nets.head import SPAN, Grounded
+from resume import sha256
 from stream import Bundle, encode_clip, one_look, replay
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,10 +131,26 @@ def test_what_another_policy_counted_before_does_not_stay(pictures, tmp_path):
 
 
 def test_it_is_added_once_and_to_what_is_built(bundle, pictures, tmp_path):
-    with pytest.raises(SystemExit, match="has it already"):
-        grounded(bundle.folder, tmp_path, Aloft(), pictures, 2.0, 0.0)
-    with pytest.raises(SystemExit, match="add it again"):
+    torch.manual_seed(0)
+    grounded(bundle.folder, tmp_path, Aloft().eval(), pictures, 2.0, 0.0)
+    for part in ("encoder.onnx", "head.onnx"):
+        assert sha256(tmp_path / part) == sha256(bundle.folder / part), "it takes the place of the one before"
+    with pytest.raises(SystemExit, match="take it out .* and add it again"):
         build(tmp_path, bundle.folder, {}, "9.9.9", keep_encoder=True)
+
+
+def test_what_was_added_can_be_taken_out(bundle, pictures, tmp_path):
+    (tmp_path / "new").mkdir()
+    about = finish(tmp_path / "new", bare(bundle.folder, tmp_path / "new"), tmp_path / "bundle")
+    with_it, without = bundle.encode(pictures[1:], pictures[:-1]), Bundle(tmp_path / "bundle").encode(pictures[1:], pictures[:-1])
+    assert without[0].shape[-1] == F and about["people"]["embedding"] == 0
+    assert np.allclose(with_it[0][..., :F], without[0], atol=1e-5) and np.array_equal(with_it[1], without[1])
+    clip = ROOT / "tests/data/fall.mp4"
+    before, after = (np.array(replay(one_look(b.manifest), b.logits, encode_clip(b.encode, read(clip)))) for b in (bundle, Bundle(tmp_path / "bundle")))
+    assert before[:, 1].max() > 0.8 and np.abs(before[:, 1] - after[:, 1]).max() < 1e-5
+    assert not {"measured", "chosen_on"} & {*about["provenance"]} and not about["provenance"]["scores"]
+    with pytest.raises(SystemExit, match="has nothing that"):
+        bare(tmp_path / "bundle", tmp_path / "new")
 
 
 class Says(torch.nn.Module):
