@@ -3,6 +3,7 @@
 #![cfg(feature = "ort")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use falld::body;
 use falld::classifier::bundle::Bundle;
 use falld::classifier::ort::OrtClassifier;
 use falld::classifier::{Classifier, Encoding, Scoring};
@@ -84,7 +85,7 @@ fn another_promise_than_the_models_answer_is_refused() {
 #[test]
 fn an_encoder_that_finds_nobody_in_the_probe_is_refused() {
     let (mut bundle, classifier) = load(1);
-    *bundle.manifest.probe.person.as_mut().unwrap().row.last_mut().unwrap() = 9.0; // nobody is half as sure
+    bundle.manifest.probe.person.as_mut().unwrap().row[3 * body::KEYPOINTS + 4] = 9.0; // nobody is half as sure
     let policy = PolicyConfig::default();
     let mut engine = Engine::new(Box::new(classifier), 1, 1, &policy);
     let error = probe::run(&mut engine, &bundle.manifest.probe, &policy).unwrap_err().to_string();

@@ -70,7 +70,7 @@ LIMITS = """
 - It is no medical device and does not replace care.
 {limits}
 ## What next
-Furniture, so that standing on a chair is known from standing before it; climbs over rails and onto sofas; people who go down fast in the first second; more everyday movement
+A head that learns with what is under the feet, so that who stands on a chair from the beginning is known from who stands before it; climbs over rails and onto sofas; people who go down fast in the first second; more everyday movement
 near the floor; real everyday footage.
 """
 
@@ -79,7 +79,7 @@ APART = "validation, people never trained on:"
 MISSING = "not measured"
 CHAIRS = {  # by how many numbers stand behind a person's row
     0: "Whoever stands on a chair from the first picture on is not known to have climbed it, for nothing here looks at chairs.",
-    config.EMBEDDING: "What is under the feet was learnt from rendered furniture; of real people up on something only a bouldering wall was tried.",
+    config.EMBEDDING: "Whoever is up on something from the first picture on is hardly ever told: the head is too certain of what the joints show. What is under the feet was learnt from rendered furniture.",
 }
 
 
@@ -138,7 +138,7 @@ def events(scores, source, apart=True):
     rows = {kind: scores.get(f"{source} {kind}") for kind in KINDS}
     if not rows["falls"]:
         return MISSING
-    calm = [(kind, rows[kind]) for kind in ("everyday", "twins", "climbs") if rows[kind]]
+    calm = [(kind, rows[kind]) for kind in ("everyday", "twins", "climbs") if rows[kind] and rows[kind]["clips"]]
     said = ", ".join(f"{r['clips_alarmed']} of {r['clips']} {kind}" for kind, r in calm)
     seen, n = rows["falls"]["seen"], rows["falls"]["falls"]
     return f"{percent(seen, n) if apart else f'{seen} of {n}'} falls are seen and {said} alarmed"
@@ -157,7 +157,7 @@ def ordinary(r):
     """The false alarms of `hours.totals`, as a sentence's part."""
     if not r:
         return MISSING
-    told = [f"**{count} false {kind} alarms, {count / r['hours']:.1f} an hour** (95 % below {poisson_upper(count) / r['hours']:.1f})"
+    told = [f"**{count} false {kind} alarm{'s' * (count != 1)}, {count / r['hours']:.1f} an hour** (95 % below {poisson_upper(count) / r['hours']:.1f})"
             for kind, count in (("fall", r["false"]), ("climb", r["climb_alerts"]))]
     return f"{' and '.join(told)} in {r['hours']:.1f} hours ({r['clips']} clips; the fall alarms in {r['clips_alarmed']} of them)"
 

@@ -12,7 +12,8 @@ import torch
 import bundle
 import case
 import measure
-from bundle import build, main
+from bare import bare
+from bundle import build, finish, main
 from evaluate import record
 from frames import letterbox, read
 from nets.head import exported
@@ -31,10 +32,19 @@ def lab(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What ships, without what was added to it."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "new").mkdir()
+    finish(folder / "new", bare(SHIPPED, folder / "new"), folder / "bundle")
+    return folder / "bundle"
+
+
 @pytest.fixture
-def standing(tmp_path):
-    """What ships, at other rules than those that any file has by itself."""
-    folder = shutil.copytree(SHIPPED, tmp_path / "bundle")
+def standing(plain, tmp_path):
+    """That, at other rules than those that any file has by itself."""
+    folder = shutil.copytree(plain, tmp_path / "bundle")
     about = json.loads((folder / "manifest.json").read_text())
     about |= {"temperature": 1.3, "policy": POLICY, "second_look": {"from": 0.7, "frames": 9}}
     about["head"]["scene_row"] = True
@@ -48,10 +58,10 @@ def put_head(lab, name):
     torch.save({"ship": weights}, lab / name)
 
 
-def test_where_nothing_was_chosen_the_rules_of_the_bundle_that_stands_there_stay(lab, standing):
+def test_where_nothing_was_chosen_the_rules_of_the_bundle_that_stands_there_stay(lab, plain, standing):
     about = build(lab, standing, {}, "9.9.9", keep_encoder=True)
     assert (about["version"], about["temperature"], about["policy"], about["second_look"]) == ("9.9.9", 1.3, POLICY, {"from": 0.7, "frames": 9})
-    assert about["head"]["scene_row"] and about["head"]["sha256"] == sha256(SHIPPED / "head.onnx")
+    assert about["head"]["scene_row"] and about["head"]["sha256"] == sha256(plain / "head.onnx")
 
 
 def test_a_choice_takes_the_place_of_the_rules_and_a_choice_of_ways_alone_does_not(lab, standing):
@@ -93,10 +103,10 @@ def test_a_head_that_is_named_must_be_there(lab, standing):
         build(lab, standing, {}, "9.9.9", keep_encoder=True, head="told.pt")
 
 
-def test_a_head_in_lab_is_taken_unless_the_one_that_stands_there_shall_stay(lab, standing):
+def test_a_head_in_lab_is_taken_unless_the_one_that_stands_there_shall_stay(lab, plain, standing):
     put_head(lab, "head.pt")
     kept = build(lab, standing, {}, "9.9.8", keep_encoder=True, keep_head=True)
-    assert kept["head"]["sha256"] == sha256(SHIPPED / "head.onnx") == sha256(standing / "head.onnx")
+    assert kept["head"]["sha256"] == sha256(plain / "head.onnx") == sha256(standing / "head.onnx")
     assert build(lab, standing, {}, "9.9.9", keep_encoder=True)["head"]["sha256"] != kept["head"]["sha256"]
 
 
