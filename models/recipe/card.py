@@ -199,7 +199,7 @@ def card(about, megabytes):
         cameras=events(scores, "other cameras, room not trained on:", apart=False), ordinary=ordinary(scores.get("ordinary life")), near=events(scores, "close by:"),
         validation=events(scores, every), once=once, climbs=f"{climbs(scores, 'rendered')} (\"rendered\"); {climbs(scores, valid)} ({whose})",
         chairs=CHAIRS[about["people"]["embedding"]], climb_k=climb["k"], climb_n=climb["n"], climb_s=climb["k"] / about["clip"]["rate_hz"],
-        there_s=THERE[0] / about["clip"]["rate_hz"], limits=lineage("limits", *hashes) + "\n")
+        there_s=min(THERE[0], climb["k"]) / about["clip"]["rate_hz"], limits=lineage("limits", *hashes) + "\n")
 
 
 def main():

@@ -1,6 +1,6 @@
 """Step `ground`: the bundle with what `aloft_train.py` learnt in its encoder, and a head that hears it. All else says what it said.
 
-    python ground.py --bundle ../bundle --lab LAB --out LAB/grounded --renders UP… --weight 0.75 --bar -2 [--climb 0.8 12 15] --version VERSION
+    python ground.py --bundle ../bundle --lab LAB --out LAB/grounded --renders UP… --weight 0.5 --bar -2 [--climb 0.9 8 10] --version VERSION
 
 The encoder's other integers stay what they are (`graft.py`), and so do the scores of falls (`nets/head.py`, `Grounded`) by one look. By two they may differ, for a
 score of a climb, which is another now, may begin the second look or keep it going.

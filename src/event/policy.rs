@@ -7,8 +7,8 @@
 //! What it promises, and `tests/policy.rs` holds:
 //!
 //! - A fall or climb is raised at the tick that makes `k` of the last `n` scores reach `enter`; a climb also at the one that
-//!   makes 10 of 12 (at 15 a second) show somebody at one place where only climbers are, which its alert then names. At no other
-//!   tick: one odd score, high or low, changes nothing that anybody can see.
+//!   makes 10 of 12 (at 15 a second) show somebody at one place where only climbers are, which its alert then names; a score
+//!   is 1 there, so a lesser `k` decides. At no other tick: one odd score, high or low, changes nothing that anybody can see.
 //! - Ticks are counted, not pictures, so a slow camera is told of hardly later than a fast one: a tick that the clip bridged
 //!   counts as high (or low) if the scores on both sides are.
 //! - A tick that was looked at twice is high if both looks say so, and low if both do: what they differ about begins nothing and ends nothing.

@@ -216,6 +216,15 @@ fn child_on_a_marked_sill_is_told_by_its_place_sooner_than_the_model_would() {
 }
 
 #[test]
+fn child_on_a_marked_sill_waits_no_longer_than_a_model_that_wants_fewer_ticks() {
+    let mut room = Room::new();
+    room.nowhere(75).at(1, 7);
+    assert_eq!(room.events(), []);
+    room.at(1, 1);
+    assert_eq!((room.events(), room.places.clone()), (vec![Climb], vec![Some(1)]), "this one wants 8 of 10");
+}
+
+#[test]
 fn child_swings_a_knee_past_a_marked_sill() {
     let mut room = room_with_places();
     for _ in 0..5 {

@@ -76,7 +76,7 @@ pub struct PeopleFacts {
     pub max: usize,
     /// Keypoints of each.
     pub keypoints: usize,
-    /// Length of the appearance embedding.
+    /// How many numbers stand behind a person's box and score (E).
     #[serde(default)]
     pub embedding: usize,
 }
