@@ -6,17 +6,14 @@ Rules and version stay, though climbs were decided by other scores: a bundle tha
 """
 
 import argparse
-import datetime
 import json
-import shutil
 from pathlib import Path
 
 import export
-from bundle import UNMEASURED, commit, finish, tensors
+from bundle import begun, finish, renewed
 from graft import grafted
 from nets.head import Mirrored, exported
 from restore import restored
-from resume import sha256
 
 
 def bare(bundle, new):
@@ -27,14 +24,7 @@ def bare(bundle, new):
     shipped = bundle / "encoder.onnx"
     grafted(shipped, restored(shipped), new / "encoder.onnx")
     export.head(Mirrored(exported(bundle / "head.onnx")), new / "head.onnx")
-    about["people"]["embedding"] = 0
-    for part, batch in (("encoder", "batch"), ("head", "rows")):
-        about[part] |= {"sha256": sha256(new / f"{part}.onnx"), **tensors(part, batch)}
-    source = about["provenance"]
-    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": {}}
-    for of_another in ("measured", "chosen_on"):
-        source.pop(of_another, None)
-    return about
+    return renewed(about, new, 0, {})
 
 
 def main():
@@ -42,10 +32,7 @@ def main():
     args.add_argument("--bundle", type=Path, required=True)
     args.add_argument("--out", type=Path, required=True, help="the new bundle's folder")
     args = args.parse_args()
-    new = args.out.with_name(args.out.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    (new / "CARD.md").write_text(UNMEASURED)
+    new = begun(args.out)
     about = finish(new, bare(args.bundle, new), args.out)
     print(f"{args.out}: encoder {about['encoder']['sha256'][:12]}, head {about['head']['sha256'][:12]}, probe {about['probe']['logits']}")
 

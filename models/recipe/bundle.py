@@ -21,7 +21,7 @@ import torch
 import config
 import export
 import probe
-from evaluate import of_others
+from evaluate import of_others, stamped
 from frames import Cache, letterbox
 from nets import encoder
 from nets.blend import between
@@ -119,9 +119,7 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
         raise SystemExit(f"{out} has what `ground.py` added: take it out (`bare.py`), build on what is left, and add it again")
     if standing and "policy" not in choice:  # `choose.py` has not been here
         choice = {**rules(standing), **choice}
-    new = out.with_name(out.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+    new = begun(out)
     if keep_encoder:
         shutil.copy(out / "encoder.onnx", new / "encoder.onnx")
     else:
@@ -137,11 +135,32 @@ def build(lab, out, data, version, keep_encoder=False, trained="encoder_grown.pt
         shutil.copy(out / "head.onnx", new / "head.onnx")
     else:
         export.head(Mirrored(Head()), new / "head.onnx")
-    (new / "CARD.md").write_text(UNMEASURED)
     about = manifest(new, choice, data, version)
     if other := of_others(choice, about):
         print(f"WARNING: the policy in {lab / 'choice.json'} was chosen for another {' and another '.join(other)} than this bundle has: run `make choose export`, or move the file away")
     return finish(new, about, out)
+
+
+def renewed(about, new, embedding, scores):
+    """The manifest `about` for the networks that lie in the folder `new` now: with so many numbers behind each person's row, with the `scores` that
+    stay counted, and without what was measured of other networks or chosen for them."""
+    about["people"]["embedding"] = embedding
+    for part, batch in (("encoder", "batch"), ("head", "rows")):
+        about[part] |= {"sha256": sha256(new / f"{part}.onnx"), **tensors(part, batch, embedding)}
+    source = about["provenance"]
+    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": stamped(scores, about)}
+    for of_another in ("measured", "chosen_on"):
+        source.pop(of_another, None)
+    return about
+
+
+def begun(out):
+    """An empty folder beside `out`, with a card that says that nothing is measured; `finish` puts it there."""
+    new = out.with_name(out.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    (new / "CARD.md").write_text(UNMEASURED)
+    return new
 
 
 def finish(new, about, out):

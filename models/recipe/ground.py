@@ -7,10 +7,8 @@ score of a climb, which is another now, may begin the second look or keep it goi
 """
 
 import argparse
-import datetime
 import itertools
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +16,9 @@ import torch
 
 import config
 import export
-from bundle import UNMEASURED, commit, finish, tensors
+from bundle import begun, finish, renewed
 from card import ONCE
-from evaluate import counted, stamped
+from evaluate import counted
 from frames import letterbox, read
 from graft import grafted
 from nets.aloft import Aloft
@@ -48,18 +46,11 @@ def grounded(bundle, new, aloft, seen, weight, bar, climb=None, version=None):
     scores = kept(counted(about["provenance"]["scores"], about), about.get("second_look"))
     grafted(bundle / "encoder.onnx", restored(bundle / "encoder.onnx"), new / "encoder.onnx", aloft, seen)
     export.head(Grounded(Mirrored(exported(bundle / "head.onnx")), weight, bar), new / "head.onnx", config.EMBEDDING)
-    about["people"]["embedding"] = config.EMBEDDING
-    for part, batch in (("encoder", "batch"), ("head", "rows")):
-        about[part] |= {"sha256": sha256(new / f"{part}.onnx"), **tensors(part, batch, config.EMBEDDING)}
     if climb:
         enter, k, n = climb
         about["policy"]["climb"] = {"enter": enter, "exit": enter / 2, "k": int(k), "n": int(n)}
     about["version"] = version or about["version"]
-    source = about["provenance"]
-    source |= {"commit": commit(), "created": datetime.date.today().isoformat(), "scores": stamped(scores, about)}
-    for of_another in ("measured", "chosen_on"):  # latency, and the policy's clips
-        source.pop(of_another, None)
-    return about
+    return renewed(about, new, config.EMBEDDING, scores)
 
 
 def kept(scores, second_look=None):
@@ -84,10 +75,7 @@ def main():
         raise SystemExit(f"{args.lab / 'aloft.pt'} was learnt from another encoder than {args.bundle} has: run `aloft_train.py` again")
     aloft, out = Aloft().eval(), args.out
     aloft.load_state_dict(saved["net"])
-    new = out.with_name(out.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    (new / "CARD.md").write_text(UNMEASURED)
+    new = begun(out)
     about = finish(new, grounded(args.bundle, new, aloft, pictures(args.renders), args.weight, args.bar, args.climb, args.version), out)
     print(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.3f} MB, probe {about['probe']['logits']}")
 

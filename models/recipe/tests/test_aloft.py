@@ -24,6 +24,7 @@ from stream import Bundle, encode_clip, one_look, replay
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "models/bundle"
 F = config.FEATURES
+HEARD = 2.0, -1.0  # weight and bar: an untrained network says about nothing, and so two nats for climbs
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def bundle(pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("grounded") / "bundle"
     shutil.copytree(SHIPPED, folder)
     torch.manual_seed(0)
-    about = grounded(SHIPPED, folder, Aloft().eval(), pictures, 2.0, 0.0, (0.8, 12, 15), "9.9.9")
+    about = grounded(SHIPPED, folder, Aloft().eval(), pictures, *HEARD, (0.8, 12, 15), "9.9.9")
     (folder / "manifest.json").write_text(json.dumps(about))
     return Bundle(folder)
 
@@ -127,12 +128,12 @@ def test_what_another_policy_counted_before_does_not_stay(pictures, tmp_path):
     about["policy"]["fall"]["k"] += 1
     (old / "manifest.json").write_text(json.dumps(about))
     (tmp_path / "new").mkdir()
-    assert not grounded(old, tmp_path / "new", Aloft().eval(), pictures, 2.0, 0.0)["provenance"]["scores"]
+    assert not grounded(old, tmp_path / "new", Aloft().eval(), pictures, *HEARD)["provenance"]["scores"]
 
 
 def test_it_is_added_once_and_to_what_is_built(bundle, pictures, tmp_path):
     torch.manual_seed(0)
-    grounded(bundle.folder, tmp_path, Aloft().eval(), pictures, 2.0, 0.0)
+    grounded(bundle.folder, tmp_path, Aloft().eval(), pictures, *HEARD)
     for part in ("encoder.onnx", "head.onnx"):
         assert sha256(tmp_path / part) == sha256(bundle.folder / part), "it takes the place of the one before"
     with pytest.raises(SystemExit, match="take it out .* and add it again"):
